@@ -1,0 +1,161 @@
+"""`Store`: where runs live. A folder is one (`LocalStore`), a server another; what works on one works on all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from runcast.events.batch import Batch
+    from runcast.run.record import RunRecord
+
+__all__ = ["Appended", "Facts", "FileRecord", "OffsetMismatch", "Points", "RunQuery", "SeriesRecord", "Store"]
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The file holds `size` bytes now. `size` may be less than offset + len(data): only whole, verified records are taken.
+
+    `batch` is what was decoded (None for a file that is no event file, and from a remote store).
+    """
+
+    size: int
+    batch: Batch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetMismatch:
+    """Nothing was appended: the file holds `size` bytes, so continue there."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRecord:
+    """The points of one (run, root, source, tag). Bounds are over the points that count, restarts resolved.
+
+    `id` is unique within the run and never changes; NaN is ignored by `min` and `max` unless nothing else is there.
+    """
+
+    id: int
+    root: str
+    source: str
+    tag: str
+    plugin: str
+    count: int
+    first_step: int
+    last_step: int
+    last: float
+    min: float
+    max: float
+    last_wall_time: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One file of a run: `size` bytes are recorded; the rest says what became of its source."""
+
+    path: str
+    size: int
+    records: int = 0
+    skipped: int = 0
+    source_path: str = ""
+    source_size: int = 0
+    state: str = "recording"
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Columns of one series: int64 steps, float64 wall times and values."""
+
+    step: NDArray[np.int64]
+    wall_time: NDArray[np.float64]
+    value: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    """Which runs: newest first; None means any."""
+
+    project: str | None = None
+    state: str | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What to change of a run; None leaves it, `config` and `facts` are merged key by key."""
+
+    name: str | None = None
+    project: str | None = None
+    state: str | None = None
+    ended: float | None = None
+    heartbeat: float | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """Append bytes at an offset, update run facts, read series.
+
+    Paths are relative to the run's folder, with `/`: `files/<root>/<source>/<name>` or `own/<source>/<name>`.
+    """
+
+    def create(self, run: RunRecord) -> None:
+        """Make the run known; harmless when it is already."""
+
+    def update(self, run: str, facts: Facts) -> None:
+        """Change facts of the run. Raises `RunNotFound`."""
+
+    def append(self, run: str, path: str, offset: int, data: bytes, *, final: bool = False) -> Appended | OffsetMismatch:
+        """Add bytes to a file, all or nothing, and index the complete records, in one transaction.
+
+        Only whole, verified records are taken from an event file. `final` says that bytes which fail verification will not
+        get better: they are kept in place, counted and passed over if verified records follow them.
+        """
+
+    def size(self, run: str, path: str) -> int:
+        """Return how many bytes of the file are recorded (0 for a file never seen)."""
+
+    def read(self, run: str, path: str, start: int, stop: int) -> bytes:
+        """Return recorded bytes [start, stop)."""
+
+    def describe(self, run: str, file: FileRecord) -> None:
+        """Note what became of a file's source (`source_path`, `source_size`, `state`, `why`); bytes are not touched."""
+
+    def run(self, run: str) -> RunRecord:
+        """Return one run. Raises `RunNotFound`."""
+
+    def runs(self, query: RunQuery) -> Sequence[RunRecord]:
+        """Return matching runs, newest first."""
+
+    def files(self, run: str) -> Sequence[FileRecord]:
+        """Return the run's files, by path."""
+
+    def series(self, run: str) -> Sequence[SeriesRecord]:
+        """Return the run's series, by root, source and tag."""
+
+    def points(
+        self,
+        run: str,
+        root: str,
+        source: str,
+        tag: str,
+        *,
+        step_range: tuple[int, int] | None = None,
+        pixels: int | None = None,
+    ) -> Points:
+        """Return the points that count (restarts resolved), in step order.
+
+        With `pixels`, at most first, min, max and last of each of that many equal buckets of the step range: no spike is
+        lost. Raises `SeriesNotFound`.
+        """
+
+    def changes(self, since: int) -> tuple[int, Sequence[str]]:
+        """Return a new mark and the ids of the runs that changed after mark `since` (0: all)."""
