@@ -1,0 +1,163 @@
+"""What a run's journal says, entry after entry: the run itself, and what of it is to be recorded.
+
+The recorder follows a journal live, and whoever rebuilds an index reads it once from the start; both fold it here, so
+they come to the same run.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, get_args
+
+from runcast.run.journal import read_journal
+from runcast.run.record import RunRecord, State
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Finish", "RunState", "Watch", "Writer", "read_state"]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A declared logdir; `save` says whether its event files are kept, or only their scalars."""
+
+    root: str
+    path: str
+    save: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """An event file that a writer of the training process (or of a child) opened; `path` is absolute."""
+
+    root: str
+    source: str
+    path: str
+    library: str = ""
+    adopted: bool = False
+    save: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How the run ended."""
+
+    state: State
+    ended: float
+    interrupted: bool = False
+    error: str | None = None
+
+
+@dataclass
+class RunState:
+    """The fold of a journal's entries. `run` is None until the `start` entry was read.
+
+    Entries of several authors arrive in file order; what is not understood (a newer version's operation, a field of the
+    wrong type) is passed over, so that an older recorder still records.
+    """
+
+    run: RunRecord | None = None
+    pid: int | None = None
+    pid_created: float | None = None
+    cwd: str = ""
+    tensorboard: bool | None = None
+    """Whether TensorBoard is wanted: True from the start, False never, None once a panel is shown."""
+    watches: dict[str, Watch] = field(default_factory=dict)
+    """Declared logdirs by root, in order of declaration."""
+    writers: dict[str, Writer] = field(default_factory=dict)
+    """Writers' event files by absolute path, in order of opening."""
+    finish: Finish | None = None
+    updated: float = 0.0
+    """The time of the latest entry."""
+
+    def fold(self, entry: dict[str, Any]) -> None:
+        """Take in one entry."""
+        try:
+            self.updated = max(self.updated, float(entry.get("time", 0.0)))
+            match entry["op"]:
+                case "start":
+                    self._start(entry)
+                case "watch":
+                    watch = Watch(str(entry["root"]), str(entry["path"]), bool(entry.get("save", True)))
+                    self.watches.setdefault(watch.root, watch)
+                case "writer":
+                    self._writer(entry)
+                case "set":
+                    self._set(dict(entry["values"]))
+                case "finish":
+                    self._finish(entry)
+                case _:
+                    pass
+        except (KeyError, TypeError, ValueError):
+            return
+
+    def _start(self, entry: dict[str, Any]) -> None:
+        if self.run is not None:
+            return
+        self.run = RunRecord(
+            id=str(entry["run"]),
+            project=str(entry["project"]),
+            name=str(entry["name"]),
+            state="running",
+            created=float(entry["created"]),
+            config=dict(entry.get("config") or {}),
+            facts=dict(entry.get("facts") or {}),
+        )
+        self.pid = int(entry["pid"]) if entry.get("pid") is not None else None
+        self.pid_created = float(entry["pid_created"]) if entry.get("pid_created") is not None else None
+        self.cwd = str(entry.get("cwd") or "")
+        self.tensorboard = bool(entry["tensorboard"]) if entry.get("tensorboard") is not None else None
+        if entry.get("notebook") is not None:
+            self.run.facts.setdefault("notebook", entry["notebook"])
+
+    def _writer(self, entry: dict[str, Any]) -> None:
+        writer = Writer(
+            root=str(entry["root"]),
+            source=str(entry["source"]),
+            path=str(entry["path"]),
+            library=str(entry.get("library") or ""),
+            adopted=bool(entry.get("adopted", False)),
+            save=bool(entry.get("save", True)),
+        )
+        self.writers.setdefault(writer.path, writer)
+
+    def _set(self, values: dict[str, Any]) -> None:
+        if self.run is None:
+            return
+        self.run = replace(
+            self.run,
+            name=str(values.get("name", self.run.name)),
+            project=str(values.get("project", self.run.project)),
+            config={**self.run.config, **(values.get("config") or {})},
+            facts={**self.run.facts, **(values.get("facts") or {})},
+        )
+
+    def _finish(self, entry: dict[str, Any]) -> None:
+        """Take the first end that was written: a recorder that took a silence for a crash does not overrule it."""
+        if self.finish is not None or self.run is None:
+            return
+        if entry["state"] not in get_args(State):
+            raise ValueError(entry["state"])
+        error = entry.get("error")
+        self.finish = Finish(
+            state=entry["state"],
+            ended=float(entry.get("ended") or entry.get("time") or time.time()),
+            interrupted=bool(entry.get("interrupted", False)),
+            error=str(error) if error else None,
+        )
+        facts = dict(self.run.facts)
+        if self.finish.interrupted:
+            facts["interrupted"] = True
+        if self.finish.error is not None:
+            facts["error"] = self.finish.error
+        self.run = replace(self.run, state=self.finish.state, ended=self.finish.ended, facts=facts)
+
+
+def read_state(journal: Path) -> RunState:
+    """Return what the journal says as a whole; its `run` is None where there is no journal or no start entry."""
+    state = RunState()
+    for entry in read_journal(journal)[0]:
+        state.fold(entry)
+    return state
