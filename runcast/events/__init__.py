@@ -1,0 +1,34 @@
+"""Event files: bytes in, typed points and pointers out; a small writer; finding files in a logdir.
+
+Names are imported when they are first used: the training process writes event files and must not pay for NumPy or protobuf.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runcast.events.batch import Batch, Pending, Scalars, Skip, Summary
+    from runcast.events.decode import Decoder
+    from runcast.events.filter import scalar_only
+
+_HOMES = {
+    "Batch": "batch",
+    "Decoder": "decode",
+    "Pending": "batch",
+    "Scalars": "batch",
+    "Skip": "batch",
+    "Summary": "batch",
+    "scalar_only": "filter",
+}
+
+__all__ = ["Batch", "Decoder", "Pending", "Scalars", "Skip", "Summary", "scalar_only"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

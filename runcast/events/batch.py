@@ -58,13 +58,15 @@ class Batch:
     """The whole, verified records in bytes [start, stop) of one event file, decoded.
 
     `start` and `stop` are file offsets, both record boundaries. Bytes at and after `stop` were not taken; `pending` says why.
-    `scalar_records` are the (offset, length) spans of the records that `scalars` came from, for `save=False`.
+    `scalar_records`, of shape (n, 2), are the (offset, length) spans of the whole records that `scalars` came from, in file order.
+    A verified record that holds no Event is counted in `records` and listed in `skipped`.
     """
 
     start: int
     stop: int
     records: int
     scalars: Scalars
+    scalar_records: NDArray[np.int64]
     summaries: tuple[Summary, ...] = ()
     skipped: tuple[Skip, ...] = ()
     pending: Pending = ""
