@@ -11,19 +11,40 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runcast.events.batch import Batch, Pending, Scalars, Skip, Summary
     from runcast.events.decode import Decoder
+    from runcast.events.discover import FoundFile, find_files
     from runcast.events.filter import scalar_only
+    from runcast.events.restarts import counting
+    from runcast.events.writer import EventWriter, event_file_name
 
 _HOMES = {
     "Batch": "batch",
     "Decoder": "decode",
+    "EventWriter": "writer",
+    "FoundFile": "discover",
     "Pending": "batch",
     "Scalars": "batch",
     "Skip": "batch",
     "Summary": "batch",
+    "counting": "restarts",
+    "event_file_name": "writer",
+    "find_files": "discover",
     "scalar_only": "filter",
 }
 
-__all__ = ["Batch", "Decoder", "Pending", "Scalars", "Skip", "Summary", "scalar_only"]
+__all__ = [
+    "Batch",
+    "Decoder",
+    "EventWriter",
+    "FoundFile",
+    "Pending",
+    "Scalars",
+    "Skip",
+    "Summary",
+    "counting",
+    "event_file_name",
+    "find_files",
+    "scalar_only",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -51,8 +51,8 @@ def start_and_end(length: int) -> np.uint32:
 
     It comes from the ones that a CRC32C starts with, which act like 0xFF on the first four bytes, and from its final inversion.
     """
-    starts: np.uint32 = np.bitwise_xor.reduce(CONTRIBUTION[length - 4 : length, 0xFF])
-    return np.uint32(starts ^ np.uint32(0xFFFFFFFF))
+    crc: np.uint32 = np.bitwise_xor.reduce(CONTRIBUTION[length - 4 : length, 0xFF]) ^ np.uint32(0xFFFFFFFF)
+    return crc
 
 
 def mask_column(crc: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -1,0 +1,117 @@
+"""A small event-file writer for the run's own scalars: no protobuf, no NumPy, no thread.
+
+Values are written as TensorBoard's second form (0-d DT_DOUBLE tensors of the `scalars` plugin), because the older
+`simple_value` would narrow them to float32; a tag's first event carries the metadata. TensorBoard shows both the same way.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import struct
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from runcast.events.checksum import masked_crc32c
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["EventWriter", "event_file_name"]
+
+_pack_length = struct.Struct("<Q").pack
+_pack_crc = struct.Struct("<I").pack
+_pack_double = struct.Struct("<d").pack
+
+# SummaryMetadata { plugin_data { plugin_name: "scalars" } data_class: DATA_CLASS_SCALAR } as field 9 of a value.
+_SCALARS_METADATA = b"\x4a\x0d" + b"\x0a\x09\x0a\x07scalars" + b"\x20\x01"
+# TensorProto { dtype: DT_DOUBLE tensor_shape {} double_val: [ as field 8 of a value, without the eight bytes that follow.
+_DOUBLE_TENSOR = b"\x42\x0e" + b"\x08\x02" + b"\x12\x00" + b"\x32\x08"
+
+_file_numbers = itertools.count()
+
+
+def event_file_name(suffix: str = "") -> str:
+    """Return a fresh name as TensorBoard's own writer makes them; no other call in this process returns the same."""
+    host = socket.gethostname().replace("/", "_")
+    return f"events.out.tfevents.{int(time.time()):010d}.{host}.{os.getpid()}.{next(_file_numbers)}{suffix}"
+
+
+class EventWriter:
+    """Writes scalars to one event file, which it makes (and its folder) where it does not exist; thread-safe.
+
+    Each call is one write of whole records that other processes can read when it returns; nothing is held back, so a process
+    that is killed loses nothing. Raises `OSError` when the file cannot be made or written; a write that a full disk cuts short
+    is taken back, so the file always ends at a whole record.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._described: set[str] = set()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        self._fd: int | None = os.open(path, flags, 0o644)
+        if os.fstat(self._fd).st_size == 0:
+            self._write(_record(b"\x09" + _pack_double(time.time()) + b"\x1a" + _sized(b"brain.Event:2")))
+
+    def scalars(self, values: Mapping[str, Any], step: int, wall_time: float | None = None) -> None:
+        """Write one point a tag, at `step` and `wall_time` (now, unless given), in one write.
+
+        Values may be whatever `float` takes. Does nothing after `close`.
+        """
+        wall_time = time.time() if wall_time is None else wall_time
+        with self._lock:
+            fresh = [tag for tag in values if tag not in self._described]
+            records = [
+                _scalar_record(tag, float(value), step, wall_time, described=tag in self._described)
+                for tag, value in values.items()
+            ]
+            if records and self._fd is not None:
+                self._write(b"".join(records))
+                self._described.update(fresh)
+
+    def close(self) -> None:
+        """Close the file; harmless when it is closed."""
+        with self._lock:
+            if self._fd is not None:
+                os.close(self._fd)
+                self._fd = None
+
+    def _write(self, data: bytes) -> None:
+        assert self._fd is not None
+        written = os.write(self._fd, data)
+        if written < len(data):
+            os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
+            raise OSError(
+                f"{self.path}: only {written} of {len(data)} bytes could be written; is the disk full?"
+            )
+
+
+def _scalar_record(tag: str, value: float, step: int, wall_time: float, *, described: bool) -> bytes:
+    metadata = b"" if described else _SCALARS_METADATA
+    summary_value = b"\x0a" + _sized(tag.encode()) + _DOUBLE_TENSOR + _pack_double(value) + metadata
+    step_field = b"\x10" + _varint(step & 0xFFFFFFFFFFFFFFFF) if step else b""
+    summary = b"\x0a" + _sized(summary_value)
+    return _record(b"\x09" + _pack_double(wall_time) + step_field + b"\x2a" + _sized(summary))
+
+
+def _record(payload: bytes) -> bytes:
+    length = _pack_length(len(payload))
+    return length + _pack_crc(masked_crc32c(length)) + payload + _pack_crc(masked_crc32c(payload))
+
+
+def _sized(data: bytes) -> bytes:
+    return _varint(len(data)) + data
+
+
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
