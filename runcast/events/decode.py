@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from runcast.events.batch import Batch, Scalars, Skip, Summary
-from runcast.events.framing import BAD_CHECKSUM, HEADER, OVERHEAD, Resync, payload_verified, walk
-from runcast.events.meaning import NotAnEventError, read_event
+from runcast.events.framing import follow, why_pending
+from runcast.events.reading import Reading
+from runcast.events.resync import Resync
+from runcast.events.scalars import ScalarReader, TagTable
 
 if TYPE_CHECKING:
-    from runcast.events.batch import Pending
-    from runcast.events.framing import Chain
+    from runcast.events.batch import Batch, Pending
 
 __all__ = ["Decoder"]
 
-NOT_AN_EVENT = "the record holds no Event"
+_COLUMNS_FROM = 64
+"""Records from which reading by columns beats protobuf."""
+
+_WINDOW = 2 << 20
+"""Bytes that are worked on at a time: what one pass writes, the next still finds in the processor's cache."""
+
+_SMALL_WINDOW = 4 << 10
+"""The window after a bad stretch, growing from there: where another may follow soon, little work is done twice."""
+
+_MOST_TAGS = 100_000
+"""Where tags hardly repeat, what was learned about them is of no use and must not fill the memory."""
 
 
 class Decoder:
@@ -25,6 +33,13 @@ class Decoder:
     It keeps nothing about any file, only what it learned about the shape of records; so one decoder serves any number of
     files, in any order, and the answer depends on the arguments alone. Not thread-safe.
     """
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self._tags = TagTable()
+        self._scalars = ScalarReader(self._tags)
 
     def decode(self, data: bytes | memoryview, offset: int = 0, *, skip: bool = False) -> Batch:
         """Decode the whole, verified records at the start of `data`, which begins at file offset `offset`, a record boundary.
@@ -36,84 +51,27 @@ class Decoder:
 
         Never raises, whatever the bytes are, and takes time linear in their number.
         """
+        if len(self._tags.names) > _MOST_TAGS or self._scalars.templates > _MOST_TAGS:
+            self._forget()
         view = memoryview(data).cast("B")
-        reading = _Reading(offset)
+        reading = Reading(view, offset, self._tags)
         resync = Resync(view)
-        position = 0
-        while True:
-            chain = walk(view, position)
-            position, pending = reading.take(view, chain, skip=skip)
-            if not (skip and pending in {"checksum", "framing"}):
-                break
-            resumed = resync.resume(position)
+        position, window = 0, _WINDOW
+        pending: Pending = ""
+        while position < len(view):
+            limit = min(position + window, len(view))
+            chain = follow(view, position, limit)
+            columns = self._scalars.read(view, chain) if len(chain.position) >= _COLUMNS_FROM else None
+            wrong = reading.take(chain, columns, skip=skip)
+            position = chain.stop if wrong is None else wrong
+            if wrong is None and position >= limit:
+                window = min(4 * window, _WINDOW)
+                continue
+            pending = why_pending(view, position) if wrong is None else "checksum"
+            resumed = resync.resume(position) if skip and pending != "incomplete" else None
             if resumed is None:
                 break
             skipped, position = resumed
-            reading.skipped += [Skip(offset + each.offset, each.length, each.reason) for each in skipped]
+            reading.pass_over(skipped)
+            window, pending = _SMALL_WINDOW, ""
         return reading.batch(position, pending)
-
-
-class _Reading:
-    """What has been decoded so far in one call."""
-
-    def __init__(self, offset: int) -> None:
-        self.offset = offset
-        self.records = 0
-        self.tags: dict[str, int] = {}
-        self.points: list[tuple[int, int, float, float]] = []
-        self.scalar_records: list[tuple[int, int]] = []
-        self.summaries: list[Summary] = []
-        self.skipped: list[Skip] = []
-        self.session_starts: list[tuple[int, float]] = []
-
-    def take(self, view: memoryview, chain: Chain, *, skip: bool) -> tuple[int, Pending]:
-        """Decode a chain's records up to the first wrong one, or to the last right one: where that ends, and why."""
-        bad: list[tuple[int, int]] = []
-        for position, length in zip(chain.position.tolist(), chain.length.tolist(), strict=True):
-            if not payload_verified(view, position, length):
-                bad.append((position, length))
-                if not skip:
-                    break
-                continue
-            if bad:
-                self.skipped += [Skip(self.offset + p, OVERHEAD + n, BAD_CHECKSUM) for p, n in bad]
-                bad.clear()
-            self._read(position, length, bytes(view[position + HEADER : position + HEADER + length]))
-        return (bad[0][0], "checksum") if bad else (chain.stop, chain.pending)
-
-    def _read(self, position: int, length: int, payload: bytes) -> None:
-        self.records += 1
-        at, size = self.offset + position, OVERHEAD + length
-        try:
-            step, wall_time, points, summaries, session_start = read_event(payload)
-        except NotAnEventError:
-            self.skipped.append(Skip(at, size, NOT_AN_EVENT))
-            return
-        for tag, value in points:
-            self.points.append((self.tags.setdefault(tag, len(self.tags)), step, wall_time, value))
-        if points:
-            self.scalar_records.append((at, size))
-        self.summaries += [Summary(tag, plugin, step, wall_time, at, size) for tag, plugin in summaries]
-        if session_start:
-            self.session_starts.append((step, wall_time))
-
-    def batch(self, stop: int, pending: Pending) -> Batch:
-        """Return everything as a Batch."""
-        tag, step, wall_time, value = zip(*self.points, strict=True) if self.points else ((), (), (), ())
-        return Batch(
-            start=self.offset,
-            stop=self.offset + stop,
-            records=self.records,
-            scalars=Scalars(
-                tuple(self.tags),
-                np.array(tag, np.int32),
-                np.array(step, np.int64),
-                np.array(wall_time, np.float64),
-                np.array(value, np.float64),
-            ),
-            scalar_records=np.array(self.scalar_records, np.int64).reshape(-1, 2),
-            summaries=tuple(self.summaries),
-            skipped=tuple(self.skipped),
-            pending=pending,
-            session_starts=tuple(self.session_starts),
-        )

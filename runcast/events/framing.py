@@ -2,8 +2,7 @@
 
     u64 length | u32 masked CRC32C of the length | payload (length bytes) | u32 masked CRC32C of the payload
 
-All little-endian. Framing knows no protobuf and no meaning: it names the records whose length is proven, says why it stopped, and
-finds the next verified record after bytes that are none.
+All little-endian. Framing knows no protobuf and no meaning: it names the records whose length is proven, and says why it stopped.
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from runcast.events.batch import Skip
 from runcast.events.checksum import masked_crc32c
-from runcast.events.linear_crc import masked_length_crc
+from runcast.events.linear_crc import SHORT_LENGTH_CRC
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,15 +21,14 @@ if TYPE_CHECKING:
     from runcast.events.batch import Pending
 
 __all__ = [
-    "BAD_CHECKSUM",
     "FOOTER",
     "HEADER",
     "OVERHEAD",
     "Chain",
-    "Resync",
+    "follow",
     "payload_length",
     "payload_verified",
-    "walk",
+    "why_pending",
 ]
 
 HEADER = 12
@@ -42,27 +39,22 @@ FOOTER = 4
 
 OVERHEAD = HEADER + FOOTER
 
-BAD_CHECKSUM = "the data checksum does not match"
-LOST_FRAMING = "no valid record header"
-
 _unpack_header = struct.Struct("<QI").unpack_from
 _unpack_crc = struct.Struct("<I").unpack_from
 
-_SCAN_BLOCK = 1 << 10
-_SCAN_BLOCK_MAX = 1 << 20
+_COLUMNS_FROM = 4096
+"""Bytes from which looking for all headers at once beats walking from one to the next."""
 
 
 class Chain(NamedTuple):
     """Records that follow each other without a gap: whole, with a verified length; their payloads are not verified yet.
 
-    `position` is each record's first byte, `length` its payload's length; `stop` is where the next record would begin, and
-    `pending` why it is not here.
+    `position` is each record's first byte, `length` its payload's length; `stop` is where the next record would begin.
     """
 
     position: NDArray[np.int64]
     length: NDArray[np.int64]
     stop: int
-    pending: Pending
 
 
 def payload_length(view: memoryview, position: int) -> int | None:
@@ -79,109 +71,87 @@ def payload_verified(view: memoryview, position: int, length: int) -> bool:
     return bool(masked_crc32c(bytes(view[position + HEADER : end])) == _unpack_crc(view, end)[0])
 
 
-def walk(view: memoryview, start: int) -> Chain:
-    """Follow the chain of records from `start`, one by one."""
-    positions: list[int] = []
-    lengths: list[int] = []
-    position, end = start, len(view)
-    while (length := payload_length(view, position)) is not None and position + OVERHEAD + length <= end:
-        positions.append(position)
-        lengths.append(length)
-        position += OVERHEAD + length
+def follow(view: memoryview, start: int, limit: int) -> Chain:
+    """Return the chain of records from `start` that begin before `limit`."""
+    if limit - start < _COLUMNS_FROM:
+        return _walk(view, start, limit)
+    positions, lengths = _short_records(view, start, limit)
+    ends = positions + lengths + OVERHEAD
+    last_of_run = np.append(np.flatnonzero(ends[:-1] != positions[1:]), len(positions) - 1)
+    found: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    position, at = start, 0
+    while position < limit:
+        if at < len(positions) and positions[at] < position:  # headers inside the payload of a long record
+            at = int(np.searchsorted(positions, position))
+        if at < len(positions) and positions[at] == position:
+            after = int(last_of_run[np.searchsorted(last_of_run, at)]) + 1
+            whole = after if ends[after - 1] <= len(view) else after - 1
+            found.append((positions[at:whole], lengths[at:whole]))
+            position = int(ends[whole - 1]) if whole > at else position
+            if whole < after:
+                break
+            at = after
+        else:
+            length = payload_length(view, position)
+            if length is None or position + OVERHEAD + length > len(view):
+                break
+            found.append((np.array([position]), np.array([length])))
+            position += OVERHEAD + length
+    if len(found) == 1:
+        return Chain(*found[0], position)
+    none = np.empty(0, np.int64)
     return Chain(
-        np.array(positions, np.int64),
-        np.array(lengths, np.int64),
+        np.concatenate([none, *(positions for positions, _ in found)]),
+        np.concatenate([none, *(lengths for _, lengths in found)]),
         position,
-        why_pending(view, position, length),
     )
 
 
-def why_pending(view: memoryview, position: int, length: int | None) -> Pending:
-    """Say why no whole record begins at `position`, given what its header says.
+def _walk(view: memoryview, start: int, limit: int) -> Chain:
+    """Do what `follow` does, record by record."""
+    positions: list[int] = []
+    lengths: list[int] = []
+    position = start
+    while position < limit:
+        length = payload_length(view, position)
+        if length is None or position + OVERHEAD + length > len(view):
+            break
+        positions.append(position)
+        lengths.append(length)
+        position += OVERHEAD + length
+    return Chain(np.array(positions, np.int64), np.array(lengths, np.int64), position)
+
+
+def _short_records(view: memoryview, start: int, limit: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return position and payload length of every valid header in [start, limit) of a record with less than 256 bytes.
+
+    Seven zero bytes stand behind the length byte of such a record. So exactly one aligned word of four bytes is zero there, and
+    each zero word names one candidate: the last byte before it that is not zero. Headers that stand inside other records are
+    among the answers.
+    """
+    region = np.frombuffer(view, np.uint8)[start : limit + 8]
+    words = region[: len(region) // 4 * 4].view("<u4")
+    zero = np.flatnonzero(words == 0)
+    if len(zero) and zero[0] == 0:
+        zero = zero[1:]
+    before = words[zero - 1]
+    zeros_before = (before < 1 << 24).view(np.int8) + (before < 1 << 16).view(np.int8)
+    zeros_before += (before < 1 << 8).view(np.int8)
+    at = 4 * zero - 1 - zeros_before
+    at = at[: np.searchsorted(at, min(limit, len(view) - HEADER + 1) - start)]
+    length = np.ndarray((len(view) - start - 7,), "<u8", view, start, (1,))[at]
+    crc = np.ndarray((len(view) - start - 3,), "<u4", view, start, (1,))[at + 8]
+    valid = (length < 256) & (SHORT_LENGTH_CRC[length.astype(np.uint8)] == crc)
+    return at[valid] + start, length[valid].astype(np.int64)
+
+
+def why_pending(view: memoryview, position: int) -> Pending:
+    """Say why no whole record begins at `position`.
 
     Zeros up to the end are incomplete rather than wrong: some file systems show a file's new size before its bytes.
     """
     if position == len(view):
         return ""
-    if (
-        length is not None
-        or position + HEADER > len(view)
-        or not np.frombuffer(view, np.uint8, offset=position).any()
-    ):
+    if position + HEADER > len(view) or payload_length(view, position) is not None:
         return "incomplete"
-    return "framing"
-
-
-class Resync:
-    """Finds the next verified record after bytes that are none, for one stretch of bytes.
-
-    A header can lie: bytes may look like one by chance, or on purpose, and checking the payload that it claims costs time. So
-    that the whole stays linear whatever the bytes are, failed checks draw on a budget; once it is spent, a record with a valid
-    header and a wrong payload is jumped over instead of searched for records inside it.
-    """
-
-    def __init__(self, view: memoryview) -> None:
-        self._view = view
-        self._budget = 8 * len(view)
-
-    def resume(self, start: int) -> tuple[list[Skip], int] | None:
-        """Pass over bytes at `start` that are no verified record: what was skipped, and where the next verified record begins.
-
-        None when no verified record follows: then nothing may be skipped yet. A record with a wrong data checksum is passed
-        over alone if a valid header follows it; else the next verified record is searched byte by byte.
-        """
-        view = self._view
-        skipped: list[Skip] = []
-        position = start
-        while (length := payload_length(view, position)) is not None:
-            after = position + OVERHEAD + length
-            if after > len(view):
-                return None
-            if self._verified(position, length):
-                return skipped, position
-            if after + HEADER > len(view):
-                return None
-            if self._budget > 0 and payload_length(view, after) is None:
-                break
-            skipped.append(Skip(position, after - position, BAD_CHECKSUM))
-            position = after
-        found = self._scan(position + 1)
-        if found is None:
-            return None
-        skipped.append(Skip(position, found - position, LOST_FRAMING))
-        return skipped, found
-
-    def _verified(self, position: int, length: int) -> bool:
-        if payload_verified(self._view, position, length):
-            return True
-        self._budget -= length
-        return False
-
-    def _scan(self, start: int) -> int | None:
-        """Return the first position from `start` on where a whole, verified record begins."""
-        end = len(self._view) - OVERHEAD + 1
-        block = _SCAN_BLOCK
-        while start < end:
-            stop = min(start + block, end)
-            jumped_to = start
-            for position, length in _headers(self._view, start, stop):
-                if position < jumped_to:
-                    continue
-                if self._verified(position, length):
-                    return position
-                if self._budget <= 0:
-                    jumped_to = position + OVERHEAD + length
-            start = max(stop, jumped_to)
-            block = min(2 * block, _SCAN_BLOCK_MAX)
-        return None
-
-
-def _headers(view: memoryview, start: int, stop: int) -> list[tuple[int, int]]:
-    """Return (position, payload length) of every valid header in [start, stop) whose record is whole."""
-    lengths = np.ndarray((stop - start,), "<u8", view, start, (1,))
-    room = np.arange(len(view) - OVERHEAD - start, len(view) - OVERHEAD - stop, -1, dtype=np.uint64)
-    at = np.flatnonzero(lengths <= room)
-    length = lengths[at]
-    stored = np.ndarray((stop - start,), "<u4", view, start + 8, (1,))[at]
-    valid = masked_length_crc(length) == stored
-    return list(zip((start + at[valid]).tolist(), length[valid].tolist(), strict=True))
+    return "framing" if np.frombuffer(view, np.uint8, offset=position).any() else "incomplete"
