@@ -1,0 +1,97 @@
+"""Finding the TensorBoard writers of this process: patches, live writers, and keeping them flushed.
+
+Nothing here knows of runs: whoever wants to know of writers subscribes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from typing import TYPE_CHECKING, Any
+
+from runcast.capture.flusher import Flusher
+from runcast.capture.libraries import LIBRARIES, Library
+from runcast.capture.patch import Patches
+from runcast.capture.writers import WriterNotice, Writers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["WriterNotice", "flush_all", "is_remembering", "patch", "subscribe", "unpatch"]
+
+
+def _opened(library: Library, writer: Any) -> None:
+    _writers.opened(library, writer)
+    _flusher.poke()
+
+
+def _new_flusher() -> Flusher:
+    return Flusher(_writers.known, lambda: _writers.anyone_listens)
+
+
+_writers = Writers()
+_flusher = _new_flusher()
+_patches = Patches(_opened, _writers.adopt)
+
+
+def patch(*, tensorboard: bool = True, tensorboard_x: bool = True, remember: bool = False) -> None:
+    """Find the writers of these libraries from now on, those that are open already included; harmless when repeated.
+
+    `tensorboard` stands for torch.utils.tensorboard and tensorboard.summary, which write through one class. With `remember`,
+    writers that open while nobody subscribes are kept for the next who does.
+    """
+    wanted = {"tensorboard": tensorboard, "tensorboardX": tensorboard_x}
+    _writers.remembering = _writers.remembering or remember
+    _patches.enable([library for library in LIBRARIES if wanted[library.name]])
+    _flusher.poke()
+
+
+def unpatch() -> None:
+    """Undo `patch`: classes are as they were, and no new writer is noticed."""
+    _writers.remembering = False
+    _patches.disable()
+
+
+def is_remembering() -> bool:
+    """Whether writers are captured at the user's own request, run or no run."""
+    return _writers.remembering
+
+
+def subscribe(callback: Callable[[WriterNotice], None]) -> Callable[[], None]:
+    """Call `callback(notice)` for each writer: at once for the open ones, then for each that opens, on its own thread.
+
+    Returns a function that ends that. What the callback raises is swallowed.
+    """
+    unsubscribe = _writers.subscribe(callback)
+    _flusher.poke()
+    return unsubscribe
+
+
+def flush_all(timeout: float) -> bool:
+    """Flush all writers but those on buckets, and wait at most `timeout` seconds for it; whether that was enough."""
+    return _flusher.flush_all(timeout)
+
+
+def _before_fork() -> None:
+    _flusher.before_fork()
+
+
+def _after_fork() -> None:
+    _flusher.after_fork()
+
+
+def _start_afresh() -> None:
+    """In a forked child: its parent's writers have no threads here, and its parent's locks may never be released."""
+    global _flusher  # noqa: PLW0603  the child's own
+    _writers.forget()
+    _patches.forget_locks()
+    _flusher = _new_flusher()
+
+
+def _stop() -> None:
+    _flusher.stop()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_start_afresh)
+atexit.register(_stop)

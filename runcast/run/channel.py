@@ -38,7 +38,10 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Message", "pack", "read_messages"]
+__all__ = ["EXIT_LOCKED", "Message", "pack", "read_messages"]
+
+EXIT_LOCKED = 75
+"""The exit status of a recorder that found another one recording its run: it is not started again."""
 
 Message = tuple[dict[str, Any], list[bytes]]
 

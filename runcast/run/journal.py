@@ -16,6 +16,7 @@ Operations and their fields (all carry `v`, `seq`, `time`, `by`):
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -42,6 +43,7 @@ class Journal:
         self.path = path
         self.by = by
         self._seq = 0
+        self._torn = False
         self._lock = threading.Lock()
 
     def append(self, op: str, **fields: Any) -> Entry:
@@ -54,11 +56,18 @@ class Journal:
             entry: Entry = {"v": 1, "seq": self._seq, "time": time.time(), "by": self.by, "op": op, **fields}
             line = json.dumps(entry, separators=(",", ":"), default=str).encode() + b"\n"
             try:
-                fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
+                fd = os.open(
+                    self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644
+                )
                 try:
-                    os.write(fd, line)
+                    # A line that a full disk cut short is closed first, so that it spoils no other.
+                    data = b"\n" + line if self._torn else line
+                    written = os.write(fd, data)
+                    self._torn = written < len(data) and (written > 0 or self._torn)
                 finally:
                     os.close(fd)
+                if written < len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301  told as any other failure
             except OSError as error:
                 msg = f"cannot write the run's journal {self.path}: {error.strerror}; free space or check permissions"
                 raise JournalError(msg) from error

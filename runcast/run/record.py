@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["OWN_ROOT", "State", "RunRecord", "new_run_id"]
+__all__ = ["OWN_ROOT", "RunRecord", "State", "new_run_id"]
 
 State = Literal["running", "finished", "failed", "crashed", "synced"]
 

@@ -1,0 +1,97 @@
+"""runcast: live, safe, shareable runs from TensorBoard logs.
+
+    import runcast
+
+    with runcast.init(project="digits", config={"lr": 1e-3}, sync_tensorboard=True) as run:
+        ...  # training code that writes TensorBoard logs, as it is
+        run.log({"epoch_seconds": 12.5})
+
+Importing this module imports next to nothing: names are looked up when they are used. `import runcast as wandb` runs most
+code that was written for W&B's TensorBoard integration.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runcast import errors, tensorboard
+    from runcast.run.active import init
+    from runcast.run.live import Run
+
+__all__ = ["Run", "__version__", "errors", "finish", "init", "log", "run", "tensorboard"]
+
+__version__ = "0.1.0"
+
+_NAMES = {"init": "runcast.run.active", "Run": "runcast.run.live"}
+_MODULES = ("errors", "tensorboard")
+
+
+def log(values: Mapping[str, Any], step: int | None = None) -> None:
+    """Record numbers in the active run: `run.log`. Raises `RuncastError` when no run is active."""
+    _active_run("log").log(values, step)
+
+
+def finish() -> None:
+    """Finish the active run; harmless without one."""
+    run = sys.modules[__name__].run
+    if run is not None:
+        run.finish()
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Set up what `%load_ext runcast` gives."""
+    importlib.import_module("runcast.extension").load_ipython_extension(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """Undo `load_ipython_extension`."""
+    importlib.import_module("runcast.extension").unload_ipython_extension(ipython)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"runcast.{name}")
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _active_run(wanted: str) -> Run:
+    run: Run | None = sys.modules[__name__].run
+    if run is None:
+        from runcast.errors import RuncastError  # noqa: PLC0415  `import runcast` stays light
+
+        message = f"runcast.{wanted} needs a run; start one with runcast.init() or %sync_tensorboard"
+        raise RuncastError(message)
+    return run
+
+
+class _Package(ModuleType):
+    """The module's class, for the one name that must follow what happens: `runcast.run`, the active run or None.
+
+    The subpackage of the same name is imported as any other (`from runcast.run import journal`); the import system's
+    binding of it to this module is what the setter lets pass.
+    """
+
+    @property
+    def run(self) -> Run | None:
+        active = sys.modules.get("runcast.run.active")
+        return active.active_run() if active is not None else None
+
+    @run.setter
+    def run(self, module: ModuleType) -> None:
+        pass
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,350 @@
+"""`Run`: the run that this process records."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runcast import capture
+from runcast.errors import JournalError, SettingsError
+from runcast.events.writer import EventWriter, event_file_name
+from runcast.run.config import Config
+from runcast.run.exits import Outcome, outcome_of
+from runcast.run.journal import Journal
+from runcast.run.plain import flatten, number, plain
+from runcast.run.roots import Roots, check_logdir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from runcast.run.channel import Message
+    from runcast.run.link import RecorderLink
+    from runcast.run.record import State
+
+__all__ = ["Run"]
+
+log = logging.getLogger("runcast")
+
+UNWRITTEN_LIMIT = 10_000
+"""Journal entries that are kept for a disk that is full now."""
+
+
+class Run:
+    """One recorded training, as the process that trains sees it. Made by `runcast.init`; every method is thread-safe.
+
+    Nothing here raises into training but for arguments that make no sense; what goes wrong is told once, on the logger
+    `runcast`. In a forked child the run is not owned: `log`, `finish` and the like do nothing there, while event files that
+    the child opens are recorded.
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str,  # noqa: A002  the field's name everywhere
+        name: str,
+        project: str,
+        folder: Path,
+        journal: Journal,
+        link: RecorderLink,
+        roots: Roots,
+        config: Mapping[str, Any],
+        sync_tensorboard: bool,
+        save: bool,
+        finish_timeout: float,
+    ) -> None:
+        self.id = id
+        self.folder = folder
+        self.save_event_files = save
+        """Whether event files are kept, or only their scalars; holds for writers opened from now on."""
+        self._name = name
+        self._project = project
+        self._config = Config(config, self._config_changed)
+        self._journal = journal
+        self._link = link
+        self._roots = roots
+        self._sync_tensorboard = sync_tensorboard
+        self._finish_timeout = finish_timeout
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._state: State = "running"
+        self._cell_open = False
+        self._unwritten: list[tuple[str, dict[str, Any]]] = []
+        self._warned: set[str] = set()
+        self._paths: set[str] = set()
+        self._recorded: dict[str, int] = {}
+        self._stop_capture: Callable[[], None] | None = None
+        self._on_finish: list[Callable[[], None]] = []
+        self._log_writer: EventWriter | None = None
+        self._next_step = 0
+
+    def __repr__(self) -> str:
+        return f"<Run {self.project}/{self.name} {self.id} {self._state}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        outcome = outcome_of(error)
+        self.finish(outcome.state, error=outcome.error, interrupted=outcome.interrupted)
+
+    @property
+    def state(self) -> State:
+        """`running`, or what the run was finished as."""
+        return self._state
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process may end the run: not so in a forked child."""
+        return os.getpid() == self._pid
+
+    @property
+    def name(self) -> str:
+        """The run's name; may be set."""
+        return self._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        if not isinstance(name, str) or not name.strip():
+            message = f"a run's name must be a text that is not empty, not {name!r}"
+            raise SettingsError(message)
+        self._name = name.strip()
+        self._note("set", values={"name": self._name})
+
+    @property
+    def project(self) -> str:
+        """The name of the project that the run belongs to."""
+        return self._project
+
+    @property
+    def config(self) -> Config:
+        """What the training was started with; changes are recorded."""
+        return self._config
+
+    # What the run records
+
+    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
+        """Record numbers, each at the same step; nested dicts become tags with `/`.
+
+        The step is `values["global_step"]` if that is there, else `step`, else one more than the last. While TensorBoard is
+        synced `step` is ignored (and said so once), because the writers' own steps count. What is no number is left out.
+        """
+        if not self._recording:
+            return
+        leaves = dict(flatten(values))
+        if step is not None and self._sync_tensorboard:
+            self._warn(
+                "step",
+                "run.log(step=…) is ignored while TensorBoard is synced; put the step into the dict as 'global_step'",
+            )
+            step = None
+        given = leaves.pop("global_step", step)
+        points = {tag: value for tag, raw in leaves.items() if (value := self._point(tag, raw)) is not None}
+        with self._lock:
+            at = self._step(given)
+            self._next_step = at + 1
+            try:
+                if self._log_writer is None:
+                    self._log_writer = EventWriter(self.folder / "own" / "log" / event_file_name())
+                    self._paths.add(str(self._log_writer.path))
+                self._log_writer.scalars(points, at)
+            except OSError as error:
+                self._warn(
+                    "log",
+                    f"run.log cannot write to {self.folder}: {error}; these values are lost, training goes on",
+                )
+
+    def _point(self, tag: str, raw: Any) -> float | None:
+        try:
+            value = number(raw)
+        except Exception:  # noqa: BLE001  a user's type may do anything when it is asked for its value
+            value = None
+        if value is None:
+            self._warn(
+                f"value {tag}", f"run.log takes numbers; {tag!r} is a {type(raw).__name__} and is left out"
+            )
+        return value
+
+    def _step(self, given: Any) -> int:
+        if given is None:
+            return self._next_step
+        try:
+            value = number(given)
+            return self._next_step if value is None else int(value)
+        except (ValueError, OverflowError):
+            return self._next_step
+
+    def watch(self, logdir: str | os.PathLike[str], *, save: bool | None = None) -> None:
+        """Watch a folder for event files of any process; it need not exist yet, and twice is as once.
+
+        Raises `LogdirError` for a regular file.
+        """
+        path = check_logdir(logdir)
+        root = self._roots.declare(path)
+        if root is not None:
+            self._note("watch", root=root, path=path, save=self.save_event_files if save is None else save)
+            self._link.send({"kind": "wake"})
+
+    def watch_writers(self) -> None:
+        """Record the writers of this process, present and future; harmless when that is so already."""
+        with self._lock:
+            if self._stop_capture is None and self._recording:
+                self._stop_capture = capture.subscribe(self._writer_opened)
+
+    def _writer_opened(self, notice: capture.WriterNotice) -> None:
+        root, source = self._roots.locate(notice.path)
+        self._note(
+            "writer",
+            root=root,
+            source=source,
+            path=notice.path,
+            library=notice.library,
+            adopted=notice.adopted,
+            save=self.save_event_files,
+        )
+        if self.owned:
+            self._paths.add(notice.path)
+            self._link.send({"kind": "wake"})
+
+    def mark_cell(self, event: str, n: int, cell_id: str | None = None, error: str | None = None) -> None:
+        """Note that notebook cell number `n` begins (`event` "begin") or ends ("end")."""
+        self._cell_open = event == "begin"
+        self._note("cell", event=event, n=n, cell=cell_id, error=error)
+
+    # The recorder
+
+    def drain(self, timeout: float = 1.0) -> bool:
+        """Flush the writers and wait until the recorder has what they wrote; whether it has.
+
+        Takes at most `timeout` seconds, and returns at once when nothing is missing or no recorder is alive.
+        """
+        if not self._recording:
+            return True
+        deadline = time.monotonic() + timeout
+        capture.flush_all(timeout)
+        missing = {path: size for path, size in self._sizes().items() if size > self._recorded.get(path, 0)}
+        if not missing:
+            return True
+        reply = self._link.request("drain", max(0.0, deadline - time.monotonic()), files=missing)
+        if reply is not None:
+            self._recorded.update(reply[0].get("recorded", {}))
+        return all(self._recorded.get(path, 0) >= size for path, size in missing.items())
+
+    def _sizes(self) -> dict[str, int]:
+        sizes = {}
+        for path in list(self._paths):
+            try:
+                sizes[path] = Path(path).stat().st_size
+            except OSError:  # noqa: PERF203  removed, or on a bucket: nothing that could be waited for
+                continue
+        return sizes
+
+    def status(self, timeout: float = 1.0) -> dict[str, Any] | None:
+        """Return what the recorder says of the run and its files; None when it does not answer in `timeout` seconds."""
+        reply = self._link.request("status", timeout)
+        return reply[0] if reply is not None else None
+
+    def request(self, kind: str, timeout: float, **fields: Any) -> Message | None:
+        """Ask the recorder (see `runcast.run.channel`); None when it is dead or does not answer in `timeout` seconds."""
+        return self._link.request(kind, timeout, **fields)
+
+    def send(self, header: dict[str, Any]) -> None:
+        """Send the recorder a message, without waiting; a `show` is sent again to each new recorder."""
+        self._link.send(header)
+
+    def on_message(self, callback: Callable[[dict[str, Any], list[bytes]], None]) -> Callable[[], None]:
+        """Call `callback(header, buffers)` on a thread of ours for each message; return a function that ends that."""
+        return self._link.subscribe(callback)
+
+    @property
+    def recorder_pid(self) -> int | None:
+        """The process id of the recorder; None while there is none."""
+        return self._link.pid
+
+    # The end
+
+    def finish(
+        self,
+        state: State = "finished",
+        *,
+        error: str | None = None,
+        interrupted: bool = False,
+        timeout: float | None = None,
+    ) -> bool:
+        """End the run, and wait until everything is recorded, at most `timeout` seconds (default: the setting).
+
+        True if everything is recorded. A recorder that needs longer goes on by itself. Harmless when called again.
+        """
+        if not self.owned:
+            return False
+        with self._lock:
+            if self._state != "running":
+                return True
+            self._state = state
+        timeout = self._finish_timeout if timeout is None else timeout
+        deadline = time.monotonic() + timeout
+        if self._stop_capture is not None:
+            capture.flush_all(timeout)
+            self._stop_capture()
+        with self._lock:
+            if self._log_writer is not None:
+                self._log_writer.close()
+        for callback in self._on_finish:
+            callback()
+        self._note("finish", state=state, interrupted=interrupted, error=error, ended=time.time())
+        self._link.end()
+        return self._link.wait_finished(max(0.0, deadline - time.monotonic()))
+
+    def on_finish(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` once, when the run is being finished, before its end is noted; it must not raise."""
+        self._on_finish.append(callback)
+
+    def finish_at_exit(self, outcome: Outcome, timeout: float | None) -> None:
+        """Finish because the process ends. A cell that is still open was interrupted."""
+        self.finish(
+            outcome.state,
+            error=outcome.error,
+            interrupted=outcome.interrupted or self._cell_open,
+            timeout=timeout,
+        )
+
+    def disown(self) -> None:
+        """Become the forked child's view of the run: a journal of its own, and no recorder, lock or file of the parent's."""
+        self._journal = Journal(self._journal.path, f"child:{os.getpid()}")
+        self._lock = threading.RLock()
+        self._unwritten = []
+        self._link.abandon()
+
+    # Notes
+
+    @property
+    def _recording(self) -> bool:
+        return self._state == "running" and self.owned
+
+    def _config_changed(self, changed: dict[str, Any]) -> None:
+        self._note("set", values={"config": plain(changed)})
+
+    def _note(self, op: str, **fields: Any) -> None:
+        """Write to the journal; while that fails, keep the entries for the next time."""
+        with self._lock:
+            self._unwritten.append((op, fields))
+            try:
+                while self._unwritten:
+                    self._journal.append(self._unwritten[0][0], **self._unwritten[0][1])
+                    del self._unwritten[0]
+            except JournalError as error:
+                self._warn("journal", f"{error}. Training goes on; this is tried again with the next entry")
+                del self._unwritten[UNWRITTEN_LIMIT:]
+
+    def _warn(self, key: str, text: str) -> None:
+        if key not in self._warned:
+            self._warned.add(key)
+            log.warning("runcast: %s", text)

@@ -1,0 +1,81 @@
+"""Where a writer's file belongs in a run: the (root, source) that names its series and its place on disk."""
+
+# Paths are text here: they may be addresses, such as s3://…, and are shown as the user gave them.
+# ruff: noqa: PTH100, PTH110, PTH111, PTH112, PTH119, PTH120
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePath
+
+from runcast.errors import LogdirError
+
+__all__ = ["RESERVED_ROOTS", "Roots", "check_logdir", "is_remote"]
+
+RESERVED_ROOTS = frozenset({"own", "cwd", "abs"})
+
+
+def is_remote(path: str) -> bool:
+    """Whether `path` is an address (`s3://…`) rather than a path on this machine."""
+    return "://" in path
+
+
+def check_logdir(logdir: str | os.PathLike[str]) -> str:
+    """Return the absolute path of a logdir; one that does not exist yet is fine.
+
+    Raises `LogdirError` for a regular file and for a bucket.
+    """
+    path = os.fspath(logdir)
+    if is_remote(path):
+        message = f"the logdir {path} is an address; only folders on this machine can be watched"
+        raise LogdirError(message)
+    path = os.path.abspath(os.path.expanduser(path))
+    if os.path.exists(path) and not os.path.isdir(path):
+        message = f"the logdir {path} is a file, not a folder; give the folder that it is in: {os.path.dirname(path)}"
+        raise LogdirError(message)
+    return path
+
+
+class Roots:
+    """The declared logdirs of one run, and the working folder that it started in."""
+
+    def __init__(self, cwd: str) -> None:
+        self._cwd = os.path.realpath(cwd)
+        self._declared: dict[str, str] = {}
+
+    def declare(self, logdir: str) -> str | None:
+        """Return the root's name for a logdir (an absolute path); None if it is declared already.
+
+        The name is the folder's own, made unique by order of declaration: `logs`, `logs~2`.
+        """
+        real = os.path.realpath(logdir)
+        if real in self._declared.values():
+            return None
+        name = os.path.basename(logdir.rstrip("/\\")) or "root"
+        taken = RESERVED_ROOTS | self._declared.keys()
+        root, number = name, 2
+        while root in taken:
+            root, number = f"{name}~{number}", number + 1
+        self._declared[root] = real
+        return root
+
+    def locate(self, path: str) -> tuple[str, str]:
+        """Return root and source of an event file: below the innermost declared logdir, else `cwd`, else `abs`."""
+        if is_remote(path):
+            return "abs", PurePath(os.path.dirname(path.replace("://", "/", 1))).as_posix()
+        folder = os.path.realpath(os.path.dirname(path))
+        inside = [(root, place) for root, place in self._declared.items() if _is_below(folder, place)]
+        if inside:
+            root, place = max(inside, key=lambda item: len(item[1]))
+        elif _is_below(folder, self._cwd):
+            root, place = "cwd", self._cwd
+        else:
+            return "abs", PurePath(folder).as_posix().replace(":", "").lstrip("/") or "."
+        return root, PurePath(os.path.relpath(folder, place)).as_posix()
+
+
+def _is_below(folder: str, place: str) -> bool:
+    try:
+        return os.path.normcase(os.path.commonpath((folder, place))) == os.path.normcase(place)
+    except ValueError:  # on different drives
+        return False
