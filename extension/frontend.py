@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from runcast.errors import SettingsError
 
@@ -45,8 +45,9 @@ def form(frontend: Frontend) -> Form:
     wanted = os.environ.get("RUNCAST_PANEL", "")
     if not wanted:
         return _FORMS[frontend]
-    if wanted == "widget" or wanted == "static" or wanted == "none":  # noqa: PLR1714  (mypy narrows on ==, not on in)
-        return wanted
+    for known in get_args(Form):
+        if wanted == known:
+            return cast("Form", known)
     raise SettingsError(f"RUNCAST_PANEL is {wanted!r}; set it to widget, static or none, or leave it unset")
 
 

@@ -45,5 +45,5 @@ class Panel(anywidget.AnyWidget):
 
     def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the display data and metadata that show this widget."""
-        data, metadata = self._repr_mimebundle_()
+        data, metadata = self._repr_mimebundle_() or ({}, {})
         return {**data, "text/plain": f"runcast panel {self.uid}"}, metadata

@@ -1,0 +1,190 @@
+"""What runcast does in one shell: the run that is being recorded, and what is shown of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runcast.errors import LogdirError, RuncastError
+from runcast.extension.frontend import cell_id, detect, form
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
+
+    from runcast.extension.frontend import Form
+    from runcast.magics.options import SyncOptions
+    from runcast.run.live import Run
+    from runcast.widgets.view import View
+
+__all__ = ["Session"]
+
+DRAIN = 1.0
+"""Seconds that the end of a cell may wait until what it logged is recorded."""
+
+BATCH_FORM = 5.0
+"""Seconds that a cell of a notebook executed by a program may wait for its static form: nothing could update it later."""
+
+FINISH = 10.0
+"""Seconds that an explicit finish may wait for the recorder; it goes on by itself if it needs longer."""
+
+
+class Session:
+    """One shell's runs: at most one is recorded at a time, and a new one finishes the one before.
+
+    Its cell hooks never raise; what goes wrong in them is in `warnings`. In a process forked off a cell nothing happens.
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.warnings: deque[str] = deque(maxlen=20)
+        self._pid = os.getpid()
+        self._view: View | None = None
+        self._depth = 0
+        self._cell_run: tuple[Run, int] | None = None
+
+    # Runs
+
+    @property
+    def run(self) -> Run | None:
+        """The run that is recorded now, whoever started it."""
+        active = sys.modules.get(
+            "runcast.run.active"
+        )  # the engine is imported with the first run, not with the extension
+        run: Run | None = active.active_run() if active is not None else None
+        return run if run is not None and run.owned else None
+
+    def start(self, options: SyncOptions, *, for_cell: bool = False) -> Run:
+        """Record a new run and show it; with `for_cell` it ends with the cell that is being executed.
+
+        Raises `RuncastError` if there can be no run. A logdir or a panel that cannot be used is told, and the run goes on.
+        """
+        from runcast.run.active import init  # noqa: PLC0415  loading the extension stays light
+
+        frontend = detect(self.shell)
+        shown = form(frontend)
+        self.finish()
+        run = init(
+            options.project,
+            options.name,
+            sync_tensorboard=True,
+            save=options.save,
+            logdirs=_usable(options.logdirs),
+            tensorboard=None if options.tensorboard else False,
+        )
+        self._cell_run = (run, self._depth) if for_cell else None
+        self._mark(run, "begin")
+        self._show(run, shown, options)
+        return run
+
+    def finish(self, *, error: BaseException | None = None) -> Run | None:
+        """Finish the run that is recorded now, as `error` says, and leave its static form standing; return that run."""
+        from runcast.run.exits import outcome_of  # noqa: PLC0415  see `start`
+
+        run = self.run
+        if run is not None:
+            outcome = outcome_of(error)
+            run.drain(DRAIN)
+            run.finish(outcome.state, error=outcome.error, interrupted=outcome.interrupted, timeout=FINISH)
+        self._close_view()
+        return run
+
+    def report(self, problem: str) -> None:
+        """Keep a problem for `%runcast status`: it is no reason to disturb a training."""
+        self.warnings.append(f"{time.strftime('%H:%M:%S')} {problem}")
+
+    # Hooks
+
+    def pre_run_cell(self, _info: Any = None) -> None:
+        """A cell begins."""
+        self._depth += 1
+        self._guarded(self._begin)
+
+    def post_run_cell(self, result: ExecutionResult | None = None) -> None:
+        """A cell has ended: the panel gets all that it logged."""
+        self._guarded(self._end, result)
+        self._depth = max(0, self._depth - 1)
+
+    def at_exit(self) -> None:
+        """The process ends in good order; the run has finished itself by now."""
+        self._guarded(self._close_view)
+
+    def _guarded(self, hook: Any, *arguments: Any) -> None:
+        if os.getpid() != self._pid:
+            return
+        try:
+            hook(*arguments)
+        except Exception as error:  # noqa: BLE001  our mistakes are not the user's
+            self.report(f"after-cell hook: {error!r}")
+
+    def _begin(self) -> None:
+        if self._depth == 1 and (run := self.run) is not None:
+            self._mark(run, "begin")
+
+    def _end(self, result: ExecutionResult | None) -> None:
+        run = self.run
+        error = None if result is None else result.error_before_exec or result.error_in_exec
+        if run is None:
+            self._close_view()
+            return
+        if self._depth <= 1:
+            self._mark(run, "end", error)
+        if self._cell_run is not None and self._cell_run[0] is run:
+            if self._cell_run[1] >= self._depth:
+                self._cell_run = None
+                self.finish(error=KeyboardInterrupt() if isinstance(error, asyncio.CancelledError) else error)
+        elif self._depth <= 1:
+            run.drain(DRAIN)
+            if self._view is not None:
+                self._view.refresh(BATCH_FORM if detect(self.shell) == "client" else 0.0)
+
+    def _mark(self, run: Run, event: str, error: BaseException | None = None) -> None:
+        text = None if error is None else f"{type(error).__name__}: {error}"
+        run.mark_cell(event, self.shell.execution_count, cell_id(self.shell), text)
+
+    # What is shown
+
+    def _show(self, run: Run, shown: Form, options: SyncOptions) -> None:
+        if shown == "none":
+            print(f"runcast: {run.name} is recorded in {run.folder}; `runcast show {run.id}` shows it")  # noqa: T201
+            return
+        try:
+            from runcast.widgets.view import View  # noqa: PLC0415  see `start`
+
+            self._view = View(run, shown, self.report)
+            self._view.show(height=options.height, tensorboard=options.tensorboard)
+        except RuncastError as error:
+            tell(f"{error}. The run {run.id} is recorded all the same")
+
+    def _close_view(self) -> None:
+        view, self._view = self._view, None
+        if view is not None:
+            view.close()
+
+
+def tell(text: str) -> None:
+    """Say something to the user, in one line, where the cell's errors go."""
+    print(f"runcast: {text}", file=sys.stderr)  # noqa: T201
+
+
+def _usable(logdirs: tuple[str, ...]) -> list[str]:
+    """Return the logdirs that can be watched, and tell what is the matter with the others, or with one that is not there yet."""
+    from runcast.run.roots import check_logdir  # noqa: PLC0415  see `Session.start`
+
+    usable = []
+    for logdir in logdirs:
+        try:
+            path = check_logdir(logdir)
+        except LogdirError as error:
+            tell(f"{error}. The run is recorded without it")
+            continue
+        usable.append(path)
+        if not Path(path).exists():
+            print(f"runcast: {path} does not exist yet; it is waited for")  # noqa: T201
+        elif not os.access(path, os.R_OK | os.X_OK):
+            tell(f"no permission to read {path}; its files are recorded once they can be read")
+    return usable

@@ -1,0 +1,150 @@
+"""What one run shows in its cell: the living panel and, beneath it, the static form that needs no kernel."""
+
+from __future__ import annotations
+
+import base64
+import contextvars
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, Literal
+
+from runcast.widgets import panel_script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runcast.run.live import Run
+    from runcast.widgets.panel import Panel
+    from runcast.widgets.relay import Relay
+
+__all__ = ["View"]
+
+FIRST_FORM, NEXT_FORM = 10.0, 60.0
+"""Seconds after which a cell that runs on gets its first static form, and the next ones: what a killed kernel leaves behind."""
+
+
+class View:
+    """Two outputs of the cell that made it: A, the living panel, and B, the static form that a living panel hides.
+
+    Both are made once, by `show()`, in the main thread and in the cell where they belong; later they are only updated, from
+    any thread. The recorder draws: this class asks and passes on. No method raises for a page that is gone.
+    """
+
+    def __init__(self, run: Run, form: Literal["widget", "static"], report: Callable[[str], None]) -> None:
+        self.run = run
+        self._form = form
+        self._report = report
+        self._uid = uuid.uuid4().hex
+        self._facts: dict[str, Any] = {}
+        self._panel: Panel | None = None
+        self._relay: Relay | None = None
+        self._context = contextvars.copy_context()
+        self._stands = False
+        self._brought = False
+        self._due = time.monotonic() + FIRST_FORM
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    def show(self, *, height: int, tensorboard: bool) -> None:
+        """Make both outputs. Raises `RuncastError` if the panel was not built."""
+        script = panel_script()
+        if self._form == "widget":
+            self._show_panel(height=height, tensorboard=tensorboard)
+        self._publish("static", {"text/plain": "", "text/html": ""})
+        self._unsubscribe = self.run.on_message(self._receive)
+        self.run.send({"kind": "show", "uid": self._uid, "bundle": str(script)})
+
+    def refresh(self, timeout: float = 0.0) -> None:
+        """Have the static form drawn again if points have come since the last one; wait for it up to `timeout` seconds."""
+        if self._brought:
+            self._redraw(timeout)
+
+    def close(self) -> None:
+        """Take the panel away: the static form stands alone, as the recorder drew it last."""
+        self._unsubscribe()
+        if self._relay is not None:
+            self._relay.close()
+        if self._form == "widget":
+            self._publish("panel", {"text/plain": self._line()}, update=True)
+        elif not self._stands:
+            self._publish("static", {"text/plain": self._line()}, update=True)
+
+    def _show_panel(self, *, height: int, tensorboard: bool) -> None:
+        from runcast.widgets.panel import Panel  # noqa: PLC0415  ipywidgets is for front ends that have a page
+        from runcast.widgets.relay import Relay  # noqa: PLC0415
+
+        panel = Panel(
+            on_hello=self._snapshot,
+            uid=self._uid,
+            run={"id": self.run.id, "name": self.run.name, "project": self.run.project, "state": "running"},
+            options={"height": height, "tensorboard": tensorboard},
+        )
+        self._panel = panel
+        self._relay = Relay(
+            lambda header, buffers: panel.send(header, buffers=buffers),
+            on_backlog=self._snapshot,
+            report=self._report,
+        )
+        data, metadata = panel.bundle()
+        self._publish("panel", data, metadata)
+
+    def _snapshot(self) -> None:
+        self.run.send({"kind": "snapshot"})
+
+    def _receive(self, header: dict[str, Any], buffers: list[bytes]) -> None:
+        """Take one message of the recorder; runs on the link's thread."""
+        kind = header.get("kind")
+        if kind == "static" and header.get("token") is None:
+            # ipykernel 7.0 cannot publish from a thread that has not this context.
+            self._context.run(self._draw, header, buffers)
+        if kind not in ("snapshot", "delta", "run") or header.get("uid") != self._uid:
+            return
+        if kind == "run":
+            self._facts = header
+        elif any(series["n"] for series in header["series"]):
+            self._brought = True
+            if time.monotonic() > self._due:
+                self._redraw()
+        if self._relay is not None:
+            self._relay.put(header, buffers)
+
+    def _redraw(self, timeout: float = 0.0) -> None:
+        """Ask for a form: one that is waited for is drawn by this thread, another by the link's when it comes."""
+        self._brought = False
+        self._due = time.monotonic() + NEXT_FORM
+        if timeout <= 0:
+            self.run.send({"kind": "static", "token": None})
+        elif (reply := self.run.request("static", timeout)) is not None:
+            self._draw(*reply)
+
+    def _draw(self, header: dict[str, Any], buffers: list[bytes]) -> None:
+        png, html = buffers
+        data = {
+            "text/plain": f"runcast: {header['title']}",
+            "image/png": base64.b64encode(png).decode("ascii"),
+        }
+        if html:
+            data["text/html"] = html.decode()
+        self._publish("static", data, update=True)
+        self._stands = True
+
+    def _line(self) -> str:
+        points = self._facts.get("points")
+        count = f" · {points:,} points" if points is not None else ""
+        return f"runcast: {self.run.name} · {self.run.state}{count} · runcast show {self.run.id}"
+
+    def _publish(
+        self,
+        output: Literal["panel", "static"],
+        data: dict[str, Any],
+        metadata: dict[str, Any] | None = None,
+        *,
+        update: bool = False,
+    ) -> None:
+        from IPython.display import display  # noqa: PLC0415  there is an IPython only where there is a view
+
+        try:
+            display(  # type: ignore[no-untyped-call]
+                data, metadata=metadata, raw=True, display_id=f"runcast-{output}-{self._uid}", update=update
+            )
+        except Exception as error:  # noqa: BLE001  a page that is gone costs its picture, not the training
+            self._report(f"the {output} output could not be published: {error!r}")
