@@ -1,0 +1,422 @@
+"""The static form's picture: charts painted with matplotlib, laid out by hand in CSS pixels.
+
+matplotlib's own axes would take most of the time that a cell's end can spare, and its `pyplot` would keep global state. So
+the charts are plain artists on one figure; fonts, colours and text modes are all stated, whatever a user's matplotlibrc says.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from matplotlib.transforms import Affine2D, Bbox, TransformedBbox
+from PIL import Image
+
+from runcast.recorder.static_charts import SMOOTHING, WIDTH
+from runcast.recorder.static_numbers import format_duration, format_tick, format_value, ticks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from runcast.recorder.static_charts import Chart, Line, Picture
+    from runcast.run.record import RunRecord
+
+__all__ = ["COLOURS", "paint", "warm_fonts"]
+
+COLOURS = (
+    "#2f6fde", "#e8702a", "#1f9d6b", "#c2379b", "#7a55d3", "#b98a00", "#0f94ad", "#d63b47", "#6b8e23", "#64748b",
+)  # fmt: skip
+"""The sources' colours, in order."""
+
+_SHARPNESS = 2
+"""The picture's own pixels for each CSS pixel."""
+
+_INK, _MUTED, _GRID, _AXIS = "#1b2430", "#68758a", "#e9edf2", "#c9d1dc"
+_STATES = {"running": "#2f6fde", "finished": "#1f9d6b", "failed": "#d63b47", "crashed": "#d63b47"}
+
+_MARGIN, _GAP = 22, 26
+_PLOT_HEIGHTS = {1: 220, 2: 160, 3: 120}
+_TITLE, _X_LABELS, _ROW_GAP, _HEADING = 24, 20, 18, 24
+_MOST_LABELS = 4
+"""A chart with more lines than this has no values at their ends."""
+
+_FAMILIES = ("Segoe UI", "Helvetica Neue", "Arial", "Liberation Sans")
+_FALLBACKS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "Yu Gothic",
+    "Malgun Gothic", "WenQuanYi Micro Hei", "Arial Unicode MS",
+)  # fmt: skip
+_NO_GLYPH = "\N{WHITE VERTICAL RECTANGLE}"
+
+Align = Literal["left", "center", "right"]
+
+
+def paint(run: RunRecord, picture: Picture, *, points: int, seconds: float) -> bytes:
+    """Return the picture as PNG. `points` and `seconds` are the run's, for the line under its name."""
+    columns = {1: 1, 2: 2, 4: 2}.get(len(picture.charts), 3)
+    rows = _rows(picture.charts, columns)
+    plot_height = _PLOT_HEIGHTS[columns]
+    row_heights = [
+        _HEADING * any(chart.group for _, chart in row) + _TITLE + plot_height + _X_LABELS + _ROW_GAP
+        for row in rows
+    ]
+    sheet = _Sheet()
+    top = _header(sheet, run, picture, points, seconds)
+    width = (WIDTH - 2 * _MARGIN - (columns - 1) * _GAP) / columns
+    headed = None
+    for row, height in zip(rows, row_heights, strict=True):
+        for column, chart in row:
+            left = _MARGIN + column * (width + _GAP)
+            y = top
+            if any(other.group for _, other in row):
+                if chart.group and (chart.group != headed or column == 0):
+                    sheet.text(
+                        left, y + 14, sheet.fit(chart.group, width, 12, bold=True), 12, _INK, bold=True
+                    )
+                y += _HEADING
+            headed = chart.group
+            _chart(sheet, chart, left, y, width, plot_height)
+        top += height
+    note = "No scalars yet"
+    if picture.charts:
+        note = f"{picture.more_charts:,} more charts are in the run" if picture.more_charts else ""
+    if note:
+        sheet.text(_MARGIN, top + 6, note, 10.5, _MUTED)
+        top += 18
+    return sheet.png(top + 6)
+
+
+def _rows(charts: Sequence[Chart], columns: int) -> list[list[tuple[int, Chart]]]:
+    """Place charts in rows: a group starts a new row unless all of it fits in what is left of the last one."""
+    rows: list[list[tuple[int, Chart]]] = []
+    column = columns
+    for index, chart in enumerate(charts):
+        if index == 0 or chart.group != charts[index - 1].group:
+            members = sum(other.group == chart.group for other in charts)
+            if members > columns - column:
+                column = columns
+        if column == columns:
+            rows.append([])
+            column = 0
+        rows[-1].append((column, chart))
+        column += 1
+    return rows
+
+
+def _header(sheet: _Sheet, run: RunRecord, picture: Picture, points: int, seconds: float) -> float:
+    """Write the run's name, what became of it and the legend; return where the charts begin."""
+    room = WIDTH - 2 * _MARGIN
+    sheet.text(_MARGIN, 30, sheet.fit(run.name, room, 17, bold=True), 17, _INK, bold=True)
+    x = sheet.text(_MARGIN, 51, sheet.fit(run.project, room / 2, 11), 11, _MUTED) + 14
+    sheet.dot(x + 3, 47, 3.2, _STATES.get(run.state, _MUTED))
+    facts = [run.state, f"{points:,} point{'' if points == 1 else 's'}", format_duration(seconds)]
+    sheet.text(x + 12, 51, " · ".join(facts), 11, _MUTED)
+    if not picture.charts:
+        return 84
+    note = f"smoothing {SMOOTHING:g} · raw values faint · x is the step"
+    sheet.text(WIDTH - _MARGIN, 51, note, 9.5, _MUTED, align="right")
+    x, y = float(_MARGIN), 78.0
+    labels = [sheet.fit(label, 260, 11) for label in picture.sources]
+    for index, label in enumerate(labels):
+        width = 22 + sheet.width(label, 11)
+        if x > _MARGIN and x + width > WIDTH - _MARGIN:
+            x, y = float(_MARGIN), y + 18
+        sheet.line([x, x + 14], [y - 4, y - 4], COLOURS[index], 2.4)
+        sheet.text(x + 20, y, label, 11, _INK)
+        x += width + 18
+    if picture.more_sources:
+        sheet.text(x, y, f"and {picture.more_sources:,} more", 11, _MUTED)
+    return y + 24
+
+
+def _chart(sheet: _Sheet, chart: Chart, left: float, top: float, width: float, height: float) -> None:
+    title = sheet.fit(chart.tag, width, 11)
+    x = left
+    if chart.group and title.startswith(f"{chart.group}/"):
+        x = sheet.text(x, top + 11, f"{chart.group}/", 11, _MUTED)
+        title = title[len(chart.group) + 1 :]
+    sheet.text(x, top + 11, title, 11, _INK)
+    top += _TITLE
+    bottom = top + height
+
+    low, high = _y_range(chart.lines)
+    y_ticks, y_increment = ticks(low, high, 4 if height < 200 else 5)
+    y_labels = [format_tick(tick, y_increment) for tick in y_ticks]
+    ends = [format_value(line.last) for line in chart.lines] if len(chart.lines) <= _MOST_LABELS else []
+    plot_left = left + max([30.0, *(sheet.width(label, 9.5) + 7 for label in y_labels)])
+    plot_right = left + width - max([6.0, *(sheet.width(label, 10) + 8 for label in ends)])
+    first, last = _x_range(chart.lines)
+
+    def to_x(step: Any) -> Any:
+        return plot_left + (step - first) / (last - first) * (plot_right - plot_left)
+
+    def to_y(value: Any) -> Any:
+        return bottom - (value - low) / (high - low) * height
+
+    for tick, label in zip(y_ticks, y_labels, strict=True):
+        y = to_y(tick)
+        sheet.line([plot_left, plot_right], [y, y], _GRID, 1)
+        sheet.text(plot_left - 6, y + 3.4, label, 9.5, _MUTED, align="right")
+    sheet.line([plot_left, plot_right], [bottom, bottom], _AXIS, 1)
+    x_ticks, x_increment = ticks(first, last, max(2, int((plot_right - plot_left) / 45)), whole=True)
+    for tick in x_ticks:
+        sheet.line([to_x(tick)] * 2, [bottom, bottom + 3], _AXIS, 1)
+        sheet.text(to_x(tick), bottom + 14, format_tick(tick, x_increment), 9.5, _MUTED, align="center")
+
+    box = (plot_left - 1, top - 2, plot_right + 2, bottom + 2)
+    drawn = [(line, to_x(line.step), to_y(_tame(line.raw)), to_y(_tame(line.smooth))) for line in chart.lines]
+    for line, xs, raw, _ in drawn:
+        sheet.line(xs, raw, COLOURS[line.source], 1, alpha=0.25, clip=box)
+    # The first source is drawn last, so that it is on top as it is in the legend.
+    for line, xs, raw, smooth in reversed(drawn):
+        colour = COLOURS[line.source]
+        sheet.line(xs, smooth, colour, 1.6, clip=box)
+        for index in _alone(raw):
+            sheet.dot(xs[index], raw[index], 2, colour)
+    if ends:
+        _end_labels(sheet, drawn, ends, plot_right, (top, bottom))
+
+
+def _end_labels(
+    sheet: _Sheet,
+    drawn: Sequence[tuple[Line, Any, Any, Any]],
+    ends: Sequence[str],
+    right: float,
+    span: tuple[float, float],
+) -> None:
+    """Write each line's last value beside its end, moved apart where they would overlap."""
+    spots = []
+    for (line, xs, _, smooth), label in zip(drawn, ends, strict=True):
+        finite = np.flatnonzero(np.isfinite(smooth))
+        if len(finite):
+            sheet.dot(xs[finite[-1]], smooth[finite[-1]], 2.3, COLOURS[line.source])
+        spots.append((float(smooth[finite[-1]]) if len(finite) else span[1], label, COLOURS[line.source]))
+    spots.sort()
+    distance = 12.0
+    ys: list[float] = []
+    for y, _, _ in spots:
+        ys.append(max([y, *(ys[-1:] and [ys[-1] + distance])]))
+    overshoot = max(0.0, ys[-1] - span[1])
+    ys = [y - overshoot for y in ys]
+    for index in range(len(ys) - 2, -1, -1):
+        ys[index] = min(max(ys[index], spots[index][0]), ys[index + 1] - distance)
+    for y, (_, label, colour) in zip(ys, spots, strict=True):
+        sheet.text(right + 6, y + 3.5, label, 10, colour)
+
+
+def _tame(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values whose differences can be represented."""
+    return np.clip(values, -1e300, 1e300)
+
+
+def _x_range(lines: Sequence[Line]) -> tuple[float, float]:
+    low = min(float(line.step[0]) for line in lines)
+    high = max(float(line.step[-1]) for line in lines)
+    return (low, high) if low < high else (low - 1, high + 1)
+
+
+def _y_range(lines: Sequence[Line]) -> tuple[float, float]:
+    values = _tame(np.concatenate([line.raw for line in lines]))
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    # Neighbouring floats are no range that could be divided.
+    apart = high - low > 1e-12 * max(abs(low), abs(high))
+    room = (high - low) * 0.06 if apart else abs(low) * 0.1 or 1.0
+    # An axis that would begin just below zero begins at zero.
+    return 0.0 if 0 <= low < room else low - room, high + room
+
+
+def _alone(values: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the places of points that no line reaches: those whose neighbours are missing."""
+    finite = np.concatenate([[False], np.isfinite(values), [False]])
+    return np.flatnonzero(finite[1:-1] & ~finite[:-2] & ~finite[2:])
+
+
+class _Sheet:
+    """A white figure, `WIDTH` CSS pixels wide and as high as `png` is told, whose origin is the top left corner."""
+
+    def __init__(self) -> None:
+        self._figure = Figure(
+            figsize=(WIDTH / 72, 1), dpi=72 * _SHARPNESS, facecolor="white", edgecolor="white"
+        )
+        self._canvas = cast("Any", FigureCanvasAgg(self._figure))
+        self._measure: Any = self._canvas.get_renderer()
+        self._to_device = Affine2D()
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        size: float,
+        colour: str,
+        *,
+        bold: bool = False,
+        align: Align = "left",
+    ) -> float:
+        """Write `text` with its baseline at `y` and return where it ends (if it is aligned left)."""
+        text = _readable(text)
+        self._figure.add_artist(
+            Text(
+                x,
+                y,
+                text,
+                color=colour,
+                fontproperties=_font(size, bold=bold),
+                horizontalalignment=align,
+                verticalalignment="baseline",
+                transform=self._to_device,
+                parse_math=False,
+                usetex=False,
+                antialiased=True,
+            )
+        )
+        return x + (self.width(text, size, bold=bold) if align == "left" else 0)
+
+    def line(
+        self,
+        xs: Any,
+        ys: Any,
+        colour: str,
+        width: float,
+        *,
+        alpha: float = 1,
+        clip: tuple[float, float, float, float] | None = None,
+    ) -> None:
+        """Draw a line through the points, with a gap at each that is not finite."""
+        line = Line2D(
+            xs,
+            ys,
+            color=colour,
+            alpha=alpha,
+            linewidth=width,
+            linestyle="-",
+            marker="None",
+            antialiased=True,
+            solid_joinstyle="round",
+            solid_capstyle="butt",
+            transform=self._to_device,
+        )
+        self._figure.add_artist(line)
+        if clip is not None:
+            line.set_clip_box(TransformedBbox(_box(*clip), self._to_device))
+
+    def dot(self, x: float, y: float, radius: float, colour: str) -> None:
+        """Draw a filled circle."""
+        self._figure.add_artist(
+            Line2D(
+                [x],
+                [y],
+                linestyle="None",
+                marker="o",
+                markersize=2 * radius,
+                markerfacecolor=colour,
+                markeredgecolor="none",
+                markeredgewidth=0,
+                antialiased=True,
+                transform=self._to_device,
+            )
+        )
+
+    def width(self, text: str, size: float, *, bold: bool = False) -> float:
+        """Return how wide `text` is."""
+        width, _, _ = self._measure.get_text_width_height_descent(
+            _readable(text), _font(size, bold=bold), ismath=False
+        )
+        return float(width) / _SHARPNESS
+
+    def fit(self, text: str, room: float, size: float, *, bold: bool = False) -> str:
+        """Return `text`, with as much of its middle left out as it takes to fit in `room`."""
+        text = text[:1000]
+        if self.width(text, size, bold=bold) <= room:
+            return text
+        low, high = 0, len(text) - 1
+        while low < high:
+            kept = (low + high + 1) // 2
+            if self.width(_shorten(text, kept), size, bold=bold) <= room:
+                low = kept
+            else:
+                high = kept - 1
+        return _shorten(text, low)
+
+    def png(self, height: float) -> bytes:
+        """Draw and return the PNG."""
+        height = round(height)
+        self._figure.set_size_inches(WIDTH / 72, height / 72)
+        self._to_device.scale(_SHARPNESS, -_SHARPNESS).translate(0, height * _SHARPNESS)
+        self._canvas.draw()
+        image = Image.fromarray(np.asarray(self._canvas.buffer_rgba())).convert("RGB")
+        file = io.BytesIO()
+        image.save(file, "png", compress_level=6)
+        return file.getvalue()
+
+
+def _shorten(text: str, kept: int) -> str:
+    head = kept - kept * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (kept - head) :]}"
+
+
+def _box(left: float, top: float, right: float, bottom: float) -> Any:
+    return Bbox([[left, top], [right, bottom]])
+
+
+@cache
+def _font(size: float, *, bold: bool) -> FontProperties:
+    return FontProperties(
+        family=_families(),
+        size=size,
+        weight="bold" if bold else "normal",
+        style="normal",
+        variant="normal",
+        stretch="normal",
+    )
+
+
+@cache
+def _families() -> list[str]:
+    """Return the fonts to look in for each character, of those that are here; the last resort comes with matplotlib."""
+    here = set(font_manager.get_font_names())
+    return [
+        *[name for name in _FAMILIES if name in here][:1],
+        "DejaVu Sans",
+        *[name for name in _FALLBACKS if name in here][:2],
+    ]
+
+
+def _readable(text: str) -> str:
+    """Return `text` with something in place of characters that no font has, and of those that would break the line."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        character if ord(character) in _covered() else " " if character.isspace() else _NO_GLYPH
+        for character in text
+    )
+
+
+@cache
+def _covered() -> frozenset[int]:
+    """Return the characters that can be drawn."""
+    codes: set[int] = set()
+    for family in _families():
+        path = font_manager.findfont(FontProperties(family=[family]))
+        codes.update(font_manager.get_font(path).get_charmap())
+    return frozenset(code for code in codes if code >= 32 and code != 127)
+
+
+def warm_fonts() -> None:
+    """Have matplotlib find its fonts and draw one letter in each that is used."""
+    sheet = _Sheet()
+    for bold in (False, True):
+        sheet.text(0, 20, "0", 11, _INK, bold=bold)
+    sheet.png(40)
