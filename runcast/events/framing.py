@@ -138,11 +138,17 @@ def _short_records(view: memoryview, start: int, limit: int) -> tuple[NDArray[np
     zeros_before = (before < 1 << 24).view(np.int8) + (before < 1 << 16).view(np.int8)
     zeros_before += (before < 1 << 8).view(np.int8)
     at = 4 * zero - 1 - zeros_before
-    at = at[: np.searchsorted(at, min(limit, len(view) - HEADER + 1) - start)]
-    length = np.ndarray((len(view) - start - 7,), "<u8", view, start, (1,))[at]
-    crc = np.ndarray((len(view) - start - 3,), "<u4", view, start, (1,))[at + 8]
-    valid = (length < 256) & (SHORT_LENGTH_CRC[length.astype(np.uint8)] == crc)
-    return at[valid] + start, length[valid].astype(np.int64)
+    at = at[: np.searchsorted(at, min(limit, len(view) - OVERHEAD + 1) - start)]
+    overlapping = np.ndarray((len(view) - start - OVERHEAD + 1,), "V16", view, start, (1,))
+    header = (
+        overlapping[at].view("<u4").reshape(-1, 4)
+    )  # one copy for each: length (low and high), its checksum
+    valid = (header[:, 0] < 256) & (header[:, 1] == 0)
+    valid &= SHORT_LENGTH_CRC[header[:, 0].astype(np.uint8)] == header[:, 2]
+    length = header[:, 0].astype(np.int64)
+    if not valid.all():
+        at, length = at[valid], length[valid]
+    return at + start, length
 
 
 def why_pending(view: memoryview, position: int) -> Pending:

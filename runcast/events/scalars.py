@@ -175,8 +175,10 @@ def _take(shape: Shape, rows: Rows, ordinals: Ordinals, columns: Columns) -> tup
         template = None if template is None else template[matched]
         if not len(rows):
             return rest
-    tag = shape.tags(template)
-    columns.tag[ordinals] = np.where(shape.verified(rows, template), tag, NOT_READ)
+    columns.tag[ordinals] = shape.tags(template)
+    verified = shape.verified(rows, template)
+    if not verified.all():
+        columns.tag[ordinals[~verified]] = NOT_READ
     columns.step[ordinals] = shape.steps(rows)
     columns.wall_time[ordinals] = shape.wall_times(rows)
     columns.value[ordinals] = shape.values(rows)
