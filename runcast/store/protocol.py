@@ -113,7 +113,9 @@ class Store(Protocol):
     def update(self, run: str, facts: Facts) -> None:
         """Change facts of the run. Raises `RunNotFound`."""
 
-    def append(self, run: str, path: str, offset: int, data: bytes, *, final: bool = False) -> Appended | OffsetMismatch:
+    def append(
+        self, run: str, path: str, offset: int, data: bytes, *, final: bool = False
+    ) -> Appended | OffsetMismatch:
         """Add bytes to a file, all or nothing, and index the complete records, in one transaction.
 
         Only whole, verified records are taken from an event file. `final` says that bytes which fail verification will not

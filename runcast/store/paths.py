@@ -1,0 +1,50 @@
+"""A file's place in its run: what may stand there, and what it says."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from runcast.errors import StoreError
+from runcast.run.record import OWN_ROOT
+
+__all__ = ["FilePath", "check_run_id"]
+
+_RUN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\\]")
+
+
+class FilePath(NamedTuple):
+    """`files/<root>/<source>/<name>` or `own/<source>/<name>`, taken apart; `source` is `.` where there is none."""
+
+    root: str
+    source: str
+    name: str
+
+    @classmethod
+    def parse(cls, path: str) -> FilePath:
+        """Take a path apart. Raises `StoreError` for one that is not a file's, or would lead out of the run's folder."""
+        parts = path.split("/")
+        if _FORBIDDEN.search(path) or any(part in {"", ".", ".."} for part in parts):
+            raise StoreError(f"{path!r} cannot be a file of a run: write it with /, relative, without `..`")
+        if parts[0] == OWN_ROOT and len(parts) > 1:
+            root, *source, name = parts
+        elif parts[0] == "files" and len(parts) > 2:
+            _, root, *source, name = parts
+        else:
+            raise StoreError(f"{path!r} cannot be a file of a run: those are files/<root>/… and {OWN_ROOT}/…")
+        return cls(root, "/".join(source) or ".", name)
+
+    @property
+    def is_event_file(self) -> bool:
+        """Say whether the file holds event records."""
+        return "tfevents" in self.name
+
+
+def check_run_id(run: str) -> str:
+    """Return the id of a run. Raises `StoreError` for one that cannot be a folder's name."""
+    if not _RUN_ID.fullmatch(run):
+        raise StoreError(
+            f"{run!r} cannot be the id of a run: use lowercase letters and digits, as new_run_id() gives"
+        )
+    return run
