@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from runcast.recorder.static_charts import WIDTH, compose, is_system
+from runcast.recorder.static_charts import WIDTH, compose, drawing_order, is_system
 from runcast.recorder.static_numbers import format_value
-from runcast.run.record import OWN_ROOT
 from runcast.store.buckets import select
 from runcast.store.protocol import Points
 
@@ -69,10 +68,10 @@ def draw(
     from runcast.recorder.static_png import paint  # noqa: PLC0415  matplotlib is slow to import
 
     scalars = [one for one in series if one.plugin == "scalars" and one.count]
-    shown = sorted(scalars, key=lambda one: (is_system(one), one.root == OWN_ROOT))[:_MOST_SERIES]
+    shown = sorted(scalars, key=drawing_order)[:_MOST_SERIES]
     columns = {one.id: points(one) for one in shown}
     shown = [one for one in shown if len(columns[one.id].step)]
-    measured = [one for one in scalars if not is_system(one)]
+    measured = [one for one in scalars if not is_system(one)] or scalars
     picture = compose(shown, columns)
     png = paint(run, picture, points=sum(one.count for one in measured), seconds=_duration(run, measured))
     return png, _fragment(run, png, shown, columns, bundle=bundle, uid=uid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
     Source = tuple[str, str]
 
-__all__ = ["SMOOTHING", "WIDTH", "Chart", "Line", "Picture", "compose", "is_system", "source_labels"]
+__all__ = [
+    "SMOOTHING",
+    "WIDTH",
+    "Chart",
+    "Line",
+    "Picture",
+    "compose",
+    "drawing_order",
+    "is_system",
+    "source_labels",
+]
 
 WIDTH = 900
 """The picture's width in CSS pixels."""
@@ -62,7 +72,7 @@ class Picture:
 
 
 def compose(series: Sequence[SeriesRecord], points: Mapping[int, Points]) -> Picture:
-    """Return the picture of these scalar series; `points` has the columns of each, by id.
+    """Return the picture of these scalar series, which are in `drawing_order`; `points` has the columns of each, by id.
 
     The run's system metrics are in it only if there is nothing else.
     """
@@ -87,6 +97,12 @@ def compose(series: Sequence[SeriesRecord], points: Mapping[int, Points]) -> Pic
         len(sources) - len(place),
         len({one.tag for one in shown}) - len(charts),
     )
+
+
+def drawing_order(series: SeriesRecord) -> tuple[Any, ...]:
+    """Return a sort key: first the user's series, then those of run.log, then system metrics, and layer 10 after layer 9."""
+    names = (_natural(series.root), _natural(series.source), _natural(series.tag))
+    return (is_system(series), series.root == OWN_ROOT, *names)
 
 
 def is_system(series: SeriesRecord) -> bool:
@@ -128,7 +144,7 @@ def _group(tag: str) -> str:
 
 def _natural(text: str) -> list[tuple[int, int, str]]:
     """Return a sort key that puts layer 10 after layer 9."""
-    parts = re.split(r"([0-9]+)", text.casefold())
+    parts = re.split(r"([0-9]+)", text.casefold()[:500])
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 

@@ -56,17 +56,27 @@ def format_duration(seconds: float) -> str:
 
 
 def ticks(low: float, high: float, most: int, *, whole: bool = False) -> tuple[list[float], float]:
-    """Return at most `most` + 1 ticks in [low, high] at 1, 2 or 5 times a power of ten, and their distance."""
-    rough = (high - low) / most
-    if not 0 < rough < math.inf:
+    """Return ticks in [low, high] at 1, 2 or 5 times a power of ten, and their distance.
+
+    There are `most` at most, but for one or two more where there would be fewer than three.
+    """
+    span = high - low
+    if not 0 < span < math.inf:
         return [low], 1.0
-    power = 10.0 ** math.floor(math.log10(rough))
-    increment = power * next(digit for digit in (1, 2, 5, 10) if digit * power >= rough * (1 - 1e-9))
-    if whole:
-        increment = max(1.0, increment)
-    first = math.ceil(low / increment - 1e-9)
-    last = math.floor(high / increment + 1e-9)
-    return [number * increment for number in range(first, min(last, first + most) + 1)], increment
+    found: list[float] = []
+    increment = math.inf
+    for pieces in (most, most * 1.5, most * 2):
+        power = 10.0 ** math.floor(math.log10(span / pieces))
+        increment = power * next(
+            digit for digit in (1, 2, 5, 10) if digit * power >= span / pieces * (1 - 1e-9)
+        )
+        if whole:
+            increment = max(1.0, increment)
+        first, last = math.ceil(low / increment - 1e-9), math.floor(high / increment + 1e-9)
+        found = [number * increment for number in range(first, min(last, first + 2 * most) + 1)]
+        if len(found) >= 3:
+            break
+    return found, increment
 
 
 def _exponent(size: float, digits: int) -> str:

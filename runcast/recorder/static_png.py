@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 __all__ = ["COLOURS", "paint", "warm_fonts"]
 
 COLOURS = (
-    "#2f6fde", "#e8702a", "#1f9d6b", "#c2379b", "#7a55d3", "#b98a00", "#0f94ad", "#d63b47", "#6b8e23", "#64748b",
+    "#2a6fdb", "#e36a0d", "#129a74", "#c03a96", "#7754e0", "#b38600", "#0b8fab", "#d4403a", "#6b7b2b", "#68778d",
 )  # fmt: skip
-"""The sources' colours, in order."""
+"""The sources' colours, in order: the panel's on a light page."""
 
 _SHARPNESS = 2
 """The picture's own pixels for each CSS pixel."""
 
 _INK, _MUTED, _GRID, _AXIS = "#1b2430", "#68758a", "#e9edf2", "#c9d1dc"
-_STATES = {"running": "#2f6fde", "finished": "#1f9d6b", "failed": "#d63b47", "crashed": "#d63b47"}
+_STATES = {"running": "#2a6fdb", "finished": "#129a74", "failed": "#d4403a", "crashed": "#d4403a"}
 
 _MARGIN, _GAP = 22, 26
 _PLOT_HEIGHTS = {1: 220, 2: 160, 3: 120}
@@ -63,29 +63,25 @@ Align = Literal["left", "center", "right"]
 def paint(run: RunRecord, picture: Picture, *, points: int, seconds: float) -> bytes:
     """Return the picture as PNG. `points` and `seconds` are the run's, for the line under its name."""
     columns = {1: 1, 2: 2, 4: 2}.get(len(picture.charts), 3)
-    rows = _rows(picture.charts, columns)
+    # Three columns of which groups of two would fill no more than two are two.
+    columns = max((len(row) for row in _rows(picture.charts, columns)), default=1)
     plot_height = _PLOT_HEIGHTS[columns]
-    row_heights = [
-        _HEADING * any(chart.group for _, chart in row) + _TITLE + plot_height + _X_LABELS + _ROW_GAP
-        for row in rows
-    ]
+    width = (WIDTH - 2 * _MARGIN - (columns - 1) * _GAP) / columns
     sheet = _Sheet()
     top = _header(sheet, run, picture, points, seconds)
-    width = (WIDTH - 2 * _MARGIN - (columns - 1) * _GAP) / columns
-    headed = None
-    for row, height in zip(rows, row_heights, strict=True):
+    group = ""
+    for row in _rows(picture.charts, columns):
+        headings = {}
         for column, chart in row:
-            left = _MARGIN + column * (width + _GAP)
-            y = top
-            if any(other.group for _, other in row):
-                if chart.group and (chart.group != headed or column == 0):
-                    sheet.text(
-                        left, y + 14, sheet.fit(chart.group, width, 12, bold=True), 12, _INK, bold=True
-                    )
-                y += _HEADING
-            headed = chart.group
-            _chart(sheet, chart, left, y, width, plot_height)
-        top += height
+            if chart.group != group:
+                headings[column] = group = chart.group
+        for column, heading in headings.items():
+            text = sheet.fit(heading, width, 12, bold=True)
+            sheet.text(_MARGIN + column * (width + _GAP), top + 14, text, 12, _INK, bold=True)
+        top += _HEADING if headings else 0
+        for column, chart in row:
+            _chart(sheet, chart, _MARGIN + column * (width + _GAP), top, width, plot_height)
+        top += _TITLE + plot_height + _X_LABELS + _ROW_GAP
     note = "No scalars yet"
     if picture.charts:
         note = f"{picture.more_charts:,} more charts are in the run" if picture.more_charts else ""
@@ -149,7 +145,7 @@ def _chart(sheet: _Sheet, chart: Chart, left: float, top: float, width: float, h
     bottom = top + height
 
     low, high = _y_range(chart.lines)
-    y_ticks, y_increment = ticks(low, high, 4 if height < 200 else 5)
+    y_ticks, y_increment = ticks(low, high, 4)
     y_labels = [format_tick(tick, y_increment) for tick in y_ticks]
     ends = [format_value(line.last) for line in chart.lines] if len(chart.lines) <= _MOST_LABELS else []
     plot_left = left + max([30.0, *(sheet.width(label, 9.5) + 7 for label in y_labels)])
@@ -167,7 +163,7 @@ def _chart(sheet: _Sheet, chart: Chart, left: float, top: float, width: float, h
         sheet.line([plot_left, plot_right], [y, y], _GRID, 1)
         sheet.text(plot_left - 6, y + 3.4, label, 9.5, _MUTED, align="right")
     sheet.line([plot_left, plot_right], [bottom, bottom], _AXIS, 1)
-    x_ticks, x_increment = ticks(first, last, max(2, int((plot_right - plot_left) / 45)), whole=True)
+    x_ticks, x_increment = ticks(first, last, max(2, int((plot_right - plot_left) / 50)), whole=True)
     for tick in x_ticks:
         sheet.line([to_x(tick)] * 2, [bottom, bottom + 3], _AXIS, 1)
         sheet.text(to_x(tick), bottom + 14, format_tick(tick, x_increment), 9.5, _MUTED, align="center")
@@ -195,11 +191,11 @@ def _end_labels(
 ) -> None:
     """Write each line's last value beside its end, moved apart where they would overlap."""
     spots = []
-    for (line, xs, _, smooth), label in zip(drawn, ends, strict=True):
-        finite = np.flatnonzero(np.isfinite(smooth))
+    for (line, xs, raw, _), label in zip(drawn, ends, strict=True):
+        finite = np.flatnonzero(np.isfinite(raw))
         if len(finite):
-            sheet.dot(xs[finite[-1]], smooth[finite[-1]], 2.3, COLOURS[line.source])
-        spots.append((float(smooth[finite[-1]]) if len(finite) else span[1], label, COLOURS[line.source]))
+            sheet.dot(xs[finite[-1]], raw[finite[-1]], 2.3, COLOURS[line.source])
+        spots.append((float(raw[finite[-1]]) if len(finite) else span[1], label, COLOURS[line.source]))
     spots.sort()
     distance = 12.0
     ys: list[float] = []
@@ -357,6 +353,9 @@ class _Sheet:
         self._to_device.scale(_SHARPNESS, -_SHARPNESS).translate(0, height * _SHARPNESS)
         self._canvas.draw()
         image = Image.fromarray(np.asarray(self._canvas.buffer_rgba())).convert("RGB")
+        # So few colours are in it that a palette of 256 cannot be told from all of them, at a third of the size.
+        image = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        image.putpalette([255 if level == 254 else level for level in image.getpalette() or ()])
         file = io.BytesIO()
         image.save(file, "png", compress_level=6)
         return file.getvalue()
