@@ -1,0 +1,35 @@
+// Bundle the panel: `node build.mjs [FOLDER]`, by default into ../static.
+// panel.js is the module that anywidget imports; static.js is the script inside a saved notebook.
+
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const folder = process.argv[2] ?? fileURLToPath(new URL("../static", import.meta.url));
+const target = ["es2022", "chrome105", "firefox110", "safari16"];
+
+/** `import css from "./x.css"` gives the minified text, with nesting written out for older browsers. */
+const cssAsText = {
+  name: "css-as-text",
+  setup(bundler) {
+    bundler.onLoad({ filter: /\.css$/ }, async ({ path }) => {
+      const { outputFiles } = await build({ entryPoints: [path], minify: true, target, write: false });
+      return { contents: outputFiles[0].text.trim(), loader: "text", watchFiles: [path] };
+    });
+  },
+};
+
+const shared = {
+  absWorkingDir: here,
+  outdir: folder,
+  bundle: true,
+  minify: true,
+  target,
+  charset: "utf8",
+  legalComments: "none",
+  plugins: [cssAsText],
+};
+await Promise.all([
+  build({ ...shared, entryPoints: { panel: "src/widget.ts" }, format: "esm" }),
+  build({ ...shared, entryPoints: { static: "src/static.ts" }, format: "iife" }),
+]);

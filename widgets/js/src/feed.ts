@@ -1,0 +1,213 @@
+import { Emitter } from "./emitter.ts";
+import {
+  type Buffer,
+  decodeFrame,
+  decodeStatic,
+  type Frame,
+  type PointsFrame,
+  type RunFacts,
+  type StaticForm,
+  type WatchedFile,
+} from "./frame.ts";
+import { Series } from "./series.ts";
+import { Settings } from "./settings.ts";
+import { type Source, sourceId } from "./source.ts";
+
+/** How long after a gap a snapshot may take before the page asks for one. */
+const PATIENCE_MS = 1500;
+
+/** A tag's last point that has been painted; `drawnAt` is in milliseconds since the epoch. */
+export interface Drawn {
+  readonly step: number;
+  readonly value: number;
+  readonly drawnAt: number;
+}
+
+export interface SeriesState {
+  readonly id: string;
+  readonly root: string;
+  readonly source: string;
+  readonly tag: string;
+  readonly plugin: string;
+  readonly points: number;
+  readonly total: number;
+  readonly step: number | null;
+  readonly value: number | null;
+}
+
+/**
+ * All that the page knows of one panel: its run and its points, whichever views show them.
+ *
+ * Frames may arrive before any view does, and views come and go; the feed stays for as long as a widget model holds it.
+ */
+export class Feed {
+  readonly seriesById = new Map<string, Series>();
+  readonly settings = new Settings({ smoothing: 0.6, x: "step", y: "linear", filter: "" });
+  /** Points were added to these series or replaced. */
+  readonly pointsChanged = new Emitter<readonly Series[]>();
+  /** A series is new. */
+  readonly seriesChanged = new Emitter();
+  /** The run, its files, counts or warnings changed. */
+  readonly factsChanged = new Emitter();
+
+  run: RunFacts = {};
+  files: readonly WatchedFile[] = [];
+  readonly warnings: string[] = [];
+  tensorboard: number | null = null;
+  /** When the last point came, in seconds since the epoch by the page's clock. */
+  updated: number | null = null;
+  /** Asks the kernel for a snapshot; the answer may never come. */
+  askForSnapshot: (() => void) | null = null;
+
+  private announcedPoints: number | null = null;
+  private lastSeq: number | null = null;
+  private pendingQuestion: ReturnType<typeof setTimeout> | null = null;
+  private readonly drawn = new Map<string, Drawn>();
+
+  constructor(readonly uid: string) {}
+
+  /** Take one message as the kernel sent it. A message that is not whole costs a question, nothing more. */
+  receive(header: unknown, buffers: readonly Buffer[]): void {
+    let frame: Frame | null;
+    try {
+      frame = decodeFrame(header, buffers);
+    } catch (error) {
+      console.warn("runcast: a message was not whole,", error);
+      this.questionSoon();
+      return;
+    }
+    if (frame) this.take(frame);
+  }
+
+  /** Take what a saved notebook holds. */
+  load(form: StaticForm): void {
+    this.run = form.run ?? {};
+    this.takePoints(decodeStatic(form));
+    this.factsChanged.emit();
+  }
+
+  /** The points that count, those that the page does not hold included. */
+  get points(): number {
+    let sum = 0;
+    for (const series of this.seriesById.values()) sum += series.total;
+    return Math.max(sum, this.announcedPoints ?? 0);
+  }
+
+  get state(): string {
+    return this.run.state ?? "running";
+  }
+
+  /** The first wall time of a source: where its relative time starts. */
+  origin(source: Source): number {
+    const id = sourceId(source);
+    let first = Number.POSITIVE_INFINITY;
+    for (const { key, walls, length } of this.seriesById.values()) {
+      if (length && sourceId(key) === id) first = Math.min(first, walls.at(0));
+    }
+    return first;
+  }
+
+  describe(run: RunFacts): void {
+    this.run = { ...run, ...this.run };
+    this.factsChanged.emit();
+  }
+
+  noteDrawn(tag: string, step: number, value: number, drawnAt: number): void {
+    this.drawn.set(tag, { step, value, drawnAt });
+  }
+
+  /** The newest point of this tag that stands on the screen, for whoever measures. */
+  lastDrawn(tag: string): Drawn | null {
+    return this.drawn.get(tag) ?? null;
+  }
+
+  /** Every series as the page holds it, for whoever looks from outside. */
+  series(): SeriesState[] {
+    return [...this.seriesById].map(([id, series]) => ({
+      ...series.key,
+      id,
+      points: series.length,
+      total: series.total,
+      step: series.length ? series.last("steps") : null,
+      value: series.length ? series.last("values") : null,
+    }));
+  }
+
+  /** Forget timers; the points stay with whoever still holds the feed. */
+  close(): void {
+    if (this.pendingQuestion !== null) clearTimeout(this.pendingQuestion);
+    this.pendingQuestion = null;
+    this.askForSnapshot = null;
+  }
+
+  private take(frame: Frame): void {
+    switch (frame.kind) {
+      case "snapshot":
+      case "delta":
+        this.watchSeq(frame.seq, frame.kind === "snapshot");
+        this.takePoints(frame);
+        return;
+      case "run":
+        this.watchSeq(frame.seq, false);
+        this.run = frame.run;
+        this.announcedPoints = frame.points;
+        if (frame.files) this.files = frame.files;
+        this.tensorboard = frame.tensorboard ?? this.tensorboard;
+        if (frame.updated !== null)
+          this.updated = Math.max(this.updated ?? 0, Math.min(frame.updated, now()));
+        break;
+      case "finished":
+        this.run = { ...this.run, state: frame.state, ended: this.run.ended ?? now() };
+        break;
+      case "warning":
+        if (frame.text && !this.warnings.includes(frame.text)) this.warnings.push(frame.text);
+        break;
+    }
+    this.factsChanged.emit();
+  }
+
+  private takePoints({ kind, series: parts }: PointsFrame): void {
+    const changed: Series[] = [];
+    const before = this.seriesById.size;
+    for (const part of parts) {
+      let series = this.seriesById.get(part.id);
+      if (!series) {
+        if (part.tag === undefined) {
+          this.questionSoon();
+          continue;
+        }
+        const { root = "", source = ".", tag, plugin = "scalars" } = part;
+        series = new Series({ root, source, tag, plugin });
+        this.seriesById.set(part.id, series);
+      }
+      if (kind === "snapshot") series.replace(part.steps, part.walls, part.values, part.total ?? 0);
+      else series.append(part.steps, part.walls, part.values);
+      changed.push(series);
+    }
+    if (kind === "delta" && changed.some((series) => series.length)) this.updated = now();
+    if (this.seriesById.size !== before) this.seriesChanged.emit();
+    if (changed.length) this.pointsChanged.emit(changed);
+    if (before === 0 || kind === "delta") this.factsChanged.emit();
+  }
+
+  /** A number that was skipped is a message that was lost: unless a snapshot follows, ask for one. */
+  private watchSeq(seq: number | null, snapshot: boolean): void {
+    const gap = seq !== null && this.lastSeq !== null && seq > this.lastSeq + 1;
+    this.lastSeq = seq ?? this.lastSeq;
+    if (snapshot && this.pendingQuestion !== null) {
+      clearTimeout(this.pendingQuestion);
+      this.pendingQuestion = null;
+    } else if (gap && !snapshot) this.questionSoon();
+  }
+
+  private questionSoon(): void {
+    this.pendingQuestion ??= setTimeout(() => {
+      this.pendingQuestion = null;
+      this.askForSnapshot?.();
+    }, PATIENCE_MS);
+  }
+}
+
+function now(): number {
+  return Date.now() / 1000;
+}

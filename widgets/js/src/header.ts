@@ -1,0 +1,45 @@
+import { atEnd, h, setText } from "./dom.ts";
+import type { Feed } from "./feed.ts";
+import { formatAgo, formatCount, formatDuration } from "./format.ts";
+
+/** The panel's first line: which run, how it is, and how far. */
+export class Header {
+  readonly element: HTMLElement;
+  private readonly dot = h("i", { class: "rc-state-dot", "aria-hidden": "true" });
+  private readonly name = h("strong", { class: "rc-name" });
+  private readonly project = h("span", { class: "rc-project" });
+  private readonly state = h("span", { class: "rc-state" });
+  private readonly progress = h("span", { class: "rc-progress" });
+
+  constructor(
+    private readonly feed: Feed,
+    life: AbortSignal,
+  ) {
+    this.element = h(
+      "header",
+      { class: "rc-header" },
+      h("span", { class: "rc-title" }, this.dot, this.name, this.project),
+      h("span", { class: "rc-facts-line" }, this.state, this.progress),
+    );
+    const clock = setInterval(() => this.refresh(), 1000);
+    atEnd(life, () => clearInterval(clock));
+    feed.factsChanged.listen(life, () => this.refresh());
+    this.refresh();
+  }
+
+  private refresh(): void {
+    const { run, state, points, updated } = this.feed;
+    const { name, id, project, created, ended } = run;
+    this.dot.dataset.state = state;
+    setText(this.name, name || id || "run");
+    setText(this.project, project ?? "");
+    setText(this.state, state);
+    const parts = [`${formatCount(points)} ${points === 1 ? "point" : "points"}`];
+    if (state === "running") {
+      if (updated !== null) parts.push(formatAgo(updated, Date.now() / 1000));
+    } else if (typeof created === "number" && typeof ended === "number") {
+      parts.push(`ran ${formatDuration(ended - created)}`);
+    }
+    setText(this.progress, parts.join(" · "));
+  }
+}

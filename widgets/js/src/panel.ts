@@ -1,0 +1,80 @@
+import { ChartsPage } from "./charts_page.ts";
+import { atEnd, h, listen } from "./dom.ts";
+import type { Feed } from "./feed.ts";
+import { Header } from "./header.ts";
+import { Palette } from "./palette.ts";
+import css from "./panel.css";
+import { RunPage } from "./run_page.ts";
+import { SystemPage } from "./system_page.ts";
+import { Tabs } from "./tabs.ts";
+import { TensorBoardPage } from "./tensorboard_page.ts";
+import { followTheme } from "./theme.ts";
+import { Tooltip } from "./tooltip.ts";
+
+export interface PanelOptions {
+  /** The panel is never higher than this, in pixels; what is longer scrolls inside. */
+  readonly height: number;
+  readonly tensorboard: boolean;
+}
+
+export const DEFAULT_HEIGHT = 560;
+
+/** Show a feed in `container` until `life` ends. */
+export function showPanel(
+  container: HTMLElement,
+  feed: Feed,
+  options: PanelOptions,
+  life: AbortSignal,
+): void {
+  const panel = h("div", { class: "runcast" });
+  panel.style.setProperty("--rc-height", `${options.height}px`);
+  const palette = new Palette();
+  const tooltip = new Tooltip(panel);
+  const where = options.tensorboard ? "open the TensorBoard tab" : "TensorBoard shows them";
+  const charts = new ChartsPage(feed, palette, tooltip, where, life);
+  const system = new SystemPage(feed, palette, tooltip, life);
+  const pages = [
+    charts,
+    system,
+    ...(options.tensorboard ? [new TensorBoardPage(feed, life)] : []),
+    new RunPage(feed, life),
+  ];
+  const tabs = new Tabs(pages, life);
+  const warnings = h("div", { class: "rc-warnings" });
+  panel.append(
+    h("style", {}, css),
+    h("div", { class: "rc-top" }, new Header(feed, life).element, tabs.bar),
+    warnings,
+    tabs.body,
+    tooltip.element,
+  );
+  container.append(panel);
+  showWarnings(warnings, feed, life);
+  followTheme(life, (theme) => {
+    panel.dataset.theme = theme;
+    palette.adopt(theme, panel);
+    charts.recolour();
+    system.board.redraw();
+  });
+  atEnd(life, () => panel.remove());
+}
+
+function showWarnings(place: HTMLElement, feed: Feed, life: AbortSignal): void {
+  const dismissed = new Set<string>();
+  const refresh = () => {
+    const texts = feed.warnings.filter((text) => !dismissed.has(text));
+    if (texts.length === place.children.length) return;
+    place.replaceChildren(
+      ...texts.map((text) => {
+        const close = h("button", { class: "rc-icon", type: "button", "aria-label": "Dismiss" }, "×");
+        listen(close, "click", life, () => {
+          dismissed.add(text);
+          refresh();
+        });
+        return h("div", { class: "rc-warning", role: "status" }, h("span", {}, text), close);
+      }),
+    );
+  };
+  feed.factsChanged.listen(life, refresh);
+  refresh();
+}
