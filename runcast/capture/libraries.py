@@ -5,8 +5,10 @@ All of it is read from attributes that these libraries keep to themselves, so ev
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
+import types
 from typing import Any, Protocol
 
 __all__ = ["LIBRARIES", "Library"]
@@ -33,6 +35,9 @@ class Library(Protocol):
     def is_closed(self, target: Any) -> bool:
         """Whether nothing will be written any more."""
 
+    def is_dropped(self, writer: Any) -> bool:
+        """Whether the user has let go of a writer that was never closed. Looks at every object: not for often."""
+
     def holds_back(self, target: Any) -> bool:
         """Whether bytes may wait in memory until someone flushes; if not, only `settle` is of use."""
 
@@ -58,6 +63,9 @@ class TensorBoard:
 
     def is_closed(self, target: Any) -> bool:
         return bool(target._closed)  # noqa: SLF001
+
+    def is_dropped(self, writer: Any) -> bool:  # noqa: ARG002  the protocol's
+        return False  # who is asked for is there
 
     def holds_back(self, target: Any) -> bool:
         """Without TensorFlow, TensorBoard appends each record to a local file as soon as it comes."""
@@ -87,6 +95,17 @@ class TensorBoardX:
     def is_closed(self, target: Any) -> bool:
         return not target.is_alive()
 
+    def is_dropped(self, writer: Any) -> bool:
+        """Each writer is kept until exit, to be closed then; tensorboardX's function for that does not count as the user."""
+        objects = gc.get_objects()
+        owners = [found for found in objects if _is_file_writer(found) and found.event_writer is writer]
+        own = {id(objects), id(owners)}
+        for owner in owners:
+            for holder in gc.get_referrers(owner):
+                if id(holder) not in own and not isinstance(holder, (types.CellType, types.FrameType)):
+                    return False
+        return bool(owners)
+
     def holds_back(self, target: Any) -> bool:  # noqa: ARG002  the protocol's
         return True
 
@@ -105,6 +124,11 @@ class TensorBoardX:
                 file.flush()
         else:
             events.flush()
+
+
+def _is_file_writer(found: Any) -> bool:
+    cls = type(found)
+    return cls.__name__ == "FileWriter" and cls.__module__ == "tensorboardX.writer"
 
 
 def _queued(queue: Any) -> bool:

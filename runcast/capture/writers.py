@@ -52,6 +52,15 @@ class Known:
         """Whether its file is on a bucket, where every flush writes the whole file again."""
         return "://" in self.notice.path
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the user still has it, open."""
+        try:
+            writer = self.writer()
+            return writer is not None and self.flushable() is not None and not self.library.is_dropped(writer)
+        except Exception:  # noqa: BLE001  another version of the library
+            return True
+
     def flushable(self) -> Any:
         """Return its target, or None when that is gone or closed."""
         target = self.target()
@@ -102,10 +111,10 @@ class Writers:
         classes = {cls, *_subclasses(cls)}
         for writer in [found for found in gc.get_objects() if type(found) in classes]:
             try:
-                closed = library.is_closed(library.target(writer))
+                over = library.is_closed(library.target(writer)) or library.is_dropped(writer)
             except Exception:  # noqa: BLE001, S112  half made, or closed for good
                 continue
-            if not closed:
+            if not over:
                 self.opened(library, writer, adopted=True)
 
     def subscribe(self, callback: Callable[[WriterNotice], None]) -> Callable[[], None]:
@@ -117,7 +126,7 @@ class Writers:
             there = {notice.path: notice for notice in self._remembered}
             self._remembered.clear()
             for known in self._known:
-                if known.writer() is not None and known.flushable() is not None:
+                if known.is_held:
                     there.setdefault(known.notice.path, known.notice)
             foreign = [path for path in open_event_files() if path not in self._seen]
             self._callbacks.append(callback)
