@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from runcast.errors import LogdirError
+from runcast.run.roots import Roots, check_logdir
+
+EVENTS = "events.out.tfevents.1"
+
+
+@pytest.fixture
+def roots(tmp_path):
+    return Roots(str(tmp_path))
+
+
+def test_names_are_unique_by_order(roots, tmp_path):
+    """Two logdirs of one name are told apart, and none takes the name of a root of ours."""
+    folders = [str(tmp_path / place) for place in ("a/logs", "b/logs", "c/logs", "x/cwd", "own")]
+    assert [roots.declare(folder) for folder in folders] == ["logs", "logs~2", "logs~3", "cwd~2", "own~2"]
+    assert roots.declare(folders[0]) is None
+    assert roots.declare("/") == "root"
+
+
+def test_sources(roots, tmp_path):
+    """A source is the folder below its logdir, as TensorBoard names runs; `.` is the logdir itself."""
+    roots.declare(str(tmp_path / "logs"))
+    assert roots.locate(str(tmp_path / "logs" / EVENTS)) == ("logs", ".")
+    assert roots.locate(str(tmp_path / "logs" / "a" / "train" / EVENTS)) == ("logs", "a/train")
+    assert roots.locate(str(tmp_path / "logs2" / EVENTS)) == ("cwd", "logs2")
+
+
+def test_the_innermost_logdir_counts(roots, tmp_path):
+    """Of nested logdirs the inner one names the source, whichever was declared first."""
+    roots.declare(str(tmp_path / "logs" / "inner"))
+    roots.declare(str(tmp_path / "logs"))
+    assert roots.locate(str(tmp_path / "logs" / "inner" / "train" / EVENTS)) == ("inner", "train")
+
+
+def test_undeclared_folders(roots, tmp_path):
+    """A writer that nobody declared is named relative to the working folder, else by its whole path."""
+    assert roots.locate(str(tmp_path / "runs" / "now" / EVENTS)) == ("cwd", "runs/now")
+    assert roots.locate(str(tmp_path / EVENTS)) == ("cwd", ".")
+    outside = os.path.realpath(tmp_path.parent / "elsewhere")
+    assert roots.locate(f"{outside}/{EVENTS}") == ("abs", outside.lstrip("/"))
+    assert roots.locate(f"s3://bucket/logs/{EVENTS}") == ("abs", "s3/bucket/logs")
+
+
+def test_links_lead_to_the_same_place(roots, tmp_path):
+    """A logdir given by a symbolic link is the logdir of a writer that was given the real path."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert roots.declare(str(tmp_path / "link")) == "link"
+    assert roots.locate(str(tmp_path / "real" / "train" / EVENTS)) == ("link", "train")
+
+
+def test_logdirs_that_cannot_be_watched(tmp_path, monkeypatch):
+    """A file instead of a folder, and a bucket, are refused in one line; a folder that is not there yet is fine."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        LogdirError, match=f"file is a file, not a folder; give the folder that it is in: {tmp_path}"
+    ):
+        check_logdir("file")
+    with pytest.raises(LogdirError, match="s3://bucket/logs is an address"):
+        check_logdir("s3://bucket/logs")
+    assert check_logdir("later/logs") == str(tmp_path / "later" / "logs")
