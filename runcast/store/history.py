@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from runcast.errors import SeriesNotFound
 from runcast.store import buckets, schema
@@ -13,12 +14,23 @@ from runcast.store.chunks import left_in_chunk
 from runcast.store.columns import Columns, decode
 from runcast.store.index import SCALARS, read_spans
 from runcast.store.protocol import Points
-from runcast.store.supersession import purged
+from runcast.store.supersession import purged, standing
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
-__all__ = ["read_points"]
+__all__ = ["SummaryRecord", "read_points", "read_summaries"]
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRecord:
+    """A summary that is not a scalar: bytes [offset, offset + length) of the run's file `path` are its whole record."""
+
+    step: int
+    wall_time: float
+    path: str
+    offset: int
+    length: int
 
 
 def read_points(
@@ -29,29 +41,11 @@ def read_points(
     pixels: int | None,
 ) -> Points:
     """Return the points of the scalar series `key` (root, source, tag) that count, as `Store.points` says."""
-    root, source, tag = key
-    series, part, chunk = schema.series.c, schema.part.c, schema.chunk.c
-    number = connection.scalar(
-        select(series.id).where(
-            series.run == run,
-            series.root == root,
-            series.source == source,
-            series.tag == tag,
-            series.plugin == SCALARS,
-        )
-    )
-    if number is None:
-        raise SeriesNotFound(
-            f"run {run} has no scalar series {tag!r} in root {root!r}, source {source!r}: "
-            f"`runcast show {run}` lists those that it has"
-        )
+    root, source, _ = key
+    series, chunk = schema.series.c, schema.chunk.c
+    (number, *_) = _numbers(connection, run, key, series.plugin == SCALARS)
     spans = read_spans(connection, run, root, source)
-    cuts = {
-        row.file: row.cut
-        for row in connection.execute(
-            select(part.file, part.cut).where(part.run == run, part.series == number, part.count > 0)
-        )
-    }
+    cuts = _cuts(connection, run, number)
     wanted = [chunk.run == run, chunk.series == number, chunk.count > 0]
     if step_range is not None:
         wanted += [chunk.last_step >= step_range[0], chunk.first_step <= step_range[1]]
@@ -73,3 +67,49 @@ def read_points(
     if pixels is not None:
         points = points.rows(buckets.select(points.step, points.value, pixels, step_range))
     return Points(*points)
+
+
+def read_summaries(connection: Connection, run: str, key: tuple[str, str, str]) -> list[SummaryRecord]:
+    """Return the summaries of the series `key` (root, source, tag) that count and are no scalars, in step order."""
+    root, source, _ = key
+    file, summary = schema.file.c, schema.summary.c
+    spans = read_spans(connection, run, root, source)
+    found = []
+    for number in _numbers(connection, run, key, schema.series.c.plugin != SCALARS):
+        cuts = _cuts(connection, run, number)
+        rows = connection.execute(
+            select(summary.step, summary.wall_time, summary.offset, summary.length, summary.file, file.path)
+            .join(schema.file, and_(file.run == summary.run, file.id == summary.file))
+            .where(summary.run == run, summary.series == number, summary.counts)
+        )
+        for row in rows:
+            if row.file not in cuts:
+                continue
+            one = Columns(np.array([row.step]), np.array([row.wall_time], np.float64), np.zeros(1))
+            if standing(one, cuts[row.file], purged(spans[row.file], spans.values())).all():
+                found.append(SummaryRecord(row.step, row.wall_time, row.path, row.offset, row.length))
+    return sorted(found, key=lambda record: (record.step, record.wall_time))
+
+
+def _numbers(
+    connection: Connection, run: str, key: tuple[str, str, str], of_kind: ColumnElement[bool]
+) -> list[int]:
+    root, source, tag = key
+    series = schema.series.c
+    here = (series.run == run, series.root == root, series.source == source, series.tag == tag)
+    found = connection.scalars(select(series.id).where(*here, of_kind).order_by(series.id)).all()
+    if not found:
+        raise SeriesNotFound(
+            f"run {run} has no such series {tag!r} in root {root!r}, source {source!r}: "
+            f"`runcast show {run}` lists those that it has"
+        )
+    return list(found)
+
+
+def _cuts(connection: Connection, run: str, number: int) -> dict[int, int | None]:
+    """Return where other files cut off each file's points of a series; files with none that count are left out."""
+    part = schema.part.c
+    rows = connection.execute(
+        select(part.file, part.cut).where(part.run == run, part.series == number, part.count > 0)
+    )
+    return {row.file: row.cut for row in rows}

@@ -18,7 +18,7 @@ from runcast.run.record import OWN_ROOT, RunRecord
 from runcast.store import files, schema
 from runcast.store.bounds import Bounds
 from runcast.store.database import Database
-from runcast.store.history import read_points
+from runcast.store.history import read_points, read_summaries
 from runcast.store.index import SourceIndex
 from runcast.store.paths import FilePath, check_run_id
 from runcast.store.protocol import Appended, FileRecord, OffsetMismatch, Points, RunQuery, SeriesRecord
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
     from runcast.events.batch import Batch
+    from runcast.store.history import SummaryRecord
     from runcast.store.protocol import Facts
 
 __all__ = ["CRASHED_AFTER", "LocalStore"]
@@ -280,6 +281,15 @@ class LocalStore:
         with self._database.read() as connection:
             self._run_row(connection, run)
             return read_points(connection, run, (root, source, tag), step_range, pixels)
+
+    def summaries(self, run: str, root: str, source: str, tag: str) -> Sequence[SummaryRecord]:
+        """Return where the bytes of images, histograms and the like are: those that count, in step order.
+
+        Raises `SeriesNotFound`.
+        """
+        with self._database.read() as connection:
+            self._run_row(connection, run)
+            return read_summaries(connection, run, (root, source, tag))
 
     # How appends are kept.
 
