@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,11 +78,11 @@ def compose(series: Sequence[SeriesRecord], points: Mapping[int, Points]) -> Pic
     The run's system metrics are in it only if there is nothing else.
     """
     shown = [one for one in series if not is_system(one)] or list(series)
-    sources = list(
-        dict.fromkeys((one.root, one.source) for one in sorted(shown, key=lambda one: one.root == OWN_ROOT))
-    )
-    labels = source_labels(sources)
-    place = {source: index for index, source in enumerate(sources[:_MOST_SOURCES])}
+    weight = Counter((one.root, one.source) for one in shown)
+    # Where there are too many, those that have the most to show.
+    kept = {source for source, _ in weight.most_common(_MOST_SOURCES)}
+    place = {source: index for index, source in enumerate(source for source in weight if source in kept)}
+    labels = source_labels(weight)
     tags: dict[str, list[SeriesRecord]] = {}
     for one in shown:
         if (one.root, one.source) in place:
@@ -94,7 +95,7 @@ def compose(series: Sequence[SeriesRecord], points: Mapping[int, Points]) -> Pic
     return Picture(
         tuple(labels[source] for source in place),
         tuple(charts),
-        len(sources) - len(place),
+        len(weight) - len(place),
         len({one.tag for one in shown}) - len(charts),
     )
 

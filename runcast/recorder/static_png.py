@@ -7,6 +7,7 @@ the charts are plain artists on one figure; fonts, colours and text modes are al
 from __future__ import annotations
 
 import io
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -217,7 +218,8 @@ def _tame(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _x_range(lines: Sequence[Line]) -> tuple[float, float]:
     low = min(float(line.step[0]) for line in lines)
     high = max(float(line.step[-1]) for line in lines)
-    return (low, high) if low < high else (low - 1, high + 1)
+    room = max(1.0, 4 * math.ulp(high))
+    return (low, high) if low < high else (low - room, high + room)
 
 
 def _y_range(lines: Sequence[Line]) -> tuple[float, float]:
