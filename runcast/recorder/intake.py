@@ -1,0 +1,227 @@
+"""From sources into the store: find files, give each its turn, note what became of them, and outlast a store that fails."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from runcast.errors import StoreError
+from runcast.events import Decoder
+from runcast.recorder.ledger import INTERVAL, Ledger
+from runcast.recorder.outage import Outage
+from runcast.recorder.report import file_json
+from runcast.recorder.sources import OLDER, Sources
+from runcast.store.protocol import FileRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from runcast.recorder.panels import Panels
+    from runcast.recorder.pump import Pump
+    from runcast.run.state import RunState
+    from runcast.store.protocol import Store
+
+__all__ = ["Intake"]
+
+DISCOVERY = 1.0
+"""Seconds between looks for new files, at least."""
+
+SLOWEST_DISCOVERY = 30.0
+"""Seconds between looks for new files, at most, however long a look takes."""
+
+SLICE = 0.25
+"""Seconds of recording after which others get their turn."""
+
+FIRST_HOLD, LONGEST_HOLD = 1.0, 30.0
+"""Seconds for which a file that the store refuses is held back, doubled each time."""
+
+
+class Intake:
+    """Records the files of one run. Used by one thread, which is the only one that writes to the store.
+
+    Nothing here raises: what fails is tried again, less and less often, and `warn` is told.
+    """
+
+    def __init__(
+        self, folder: Path, open_store: Callable[[], Store], panels: Panels, warn: Callable[[str], None]
+    ) -> None:
+        self._folder = folder
+        self._open_store = open_store
+        self._panels = panels
+        self._warn = warn
+        self._outage = Outage(warn)
+        self._store: Store | None = None
+        self._ledger: Ledger | None = None
+        self._sources: Sources | None = None
+        self._decoder = Decoder()
+        self._held: dict[str, tuple[float, float]] = {}
+        self._next_discovery = 0.0
+        self._next_note = 0.0
+        self._turn = 0
+
+    @property
+    def failing(self) -> bool:
+        """Whether the store could not be used at the last attempt."""
+        return bool(self._outage.why)
+
+    @property
+    def behind(self) -> bool:
+        """Whether something could not be recorded for the store's sake, and is to be tried again."""
+        return self.failing or bool(self._held)
+
+    def wait(self) -> float:
+        """Return the seconds until the store is tried again; 0 while it works."""
+        return self._outage.wait(time.monotonic())
+
+    def discover_soon(self) -> None:
+        """Look for new files with the next `look`."""
+        self._next_discovery = 0.0
+
+    def look(self, state: RunState, *, final: bool = False) -> tuple[bool, bool]:
+        """Record what is there now: whether anything was recorded, and whether there is more at once.
+
+        With `final`, bytes at a file's end that fail verification get no more time, and are set aside.
+        """
+
+        def work(store: Store) -> tuple[bool, bool]:
+            now = time.monotonic()
+            sources, ledger = self._prepared(store, state)
+            self._discover(sources, state, now)
+            moved, more = self._pump(sources, ledger, store, final=final)
+            assert state.run is not None
+            ledger.note_run(state.run, now)
+            if now >= self._next_note:
+                ledger.note_files(sources.records(), now)
+                self._next_note = now + INTERVAL
+            return moved, more
+
+        if state.run is None or self.wait() > 0:
+            return False, False
+        return self._attempt(work) or (False, False)
+
+    def send_frames(self, state: RunState, *, at_once: bool = False) -> None:
+        """Send panels what is due."""
+        if self._sources is not None and not self.failing:
+            self._attempt(lambda _: self._panels.send(lambda: self.rows(state), at_once=at_once))
+
+    def end(self, state: RunState) -> bool:
+        """Note in the store that the run has ended; False if it has to be tried again."""
+
+        def work(store: Store) -> bool:
+            sources, ledger = self._prepared(store, state)
+            assert state.run is not None
+            ledger.note_files(sources.records(), time.monotonic(), everything=True)
+            ledger.end(state.run)
+            return True
+
+        return self.wait() == 0 and bool(self._attempt(work))
+
+    def find(self, path: str) -> Pump | None:
+        """Return the pump of a file, named by its own path or by its place in the run."""
+        return self._sources.find(path) if self._sources is not None else None
+
+    def last_change(self) -> float:
+        """Return when a recorded source changed last, in seconds since the epoch; 0 if nobody knows."""
+        return (
+            max((pump.changed for pump in self._sources.pumps), default=0.0)
+            if self._sources is not None
+            else 0.0
+        )
+
+    def measure(self) -> None:
+        """Look up the sources' sizes, also while nothing can be recorded."""
+        for pump in self._sources.pumps if self._sources is not None else ():
+            pump.measure()
+
+    def rows(self, state: RunState) -> Iterator[dict[str, Any]]:
+        """Yield what there is to say of each logdir that something is wrong with, and of each file, as JSON."""
+        if self._sources is None:
+            why = self._outage.why or "the recorder has just started"
+            for writer in state.writers.values():
+                yield file_json(FileRecord(writer.path, 0, source_path=writer.path, state="waiting", why=why))
+            return
+        for file in (*self._sources.places(), *self._sources.records()):
+            row = file_json(file)
+            if self.failing and row["lag"] and row["state"] != OLDER:
+                row["state"], row["why"] = "retrying", self._outage.why
+            yield row
+
+    def _attempt(self, work: Callable[[Store], Any]) -> Any:
+        """Return what `work` does with the store; None if it failed."""
+        try:
+            if self._store is None:
+                self._store = self._open_store()
+            result = work(self._store)
+        except Exception as error:  # noqa: BLE001  whatever went wrong, the bytes are there to be tried again
+            self._outage.begin(error, time.monotonic())
+            return None
+        self._outage.end()
+        return result
+
+    def _prepared(self, store: Store, state: RunState) -> tuple[Sources, Ledger]:
+        """Return the run's sources and ledger, made when the store can first be used."""
+        assert state.run is not None
+        if self._ledger is None:
+            self._ledger = Ledger(store, state.run)
+        if self._sources is None:
+            self._panels.open(store)
+            self._sources = Sources(self._folder, state.run.created, store.files(state.run.id))
+        return self._sources, self._ledger
+
+    def _discover(self, sources: Sources, state: RunState, now: float) -> None:
+        if now < self._next_discovery:
+            return
+        sources.discover(state)
+        for place in sources.places():
+            self._warn(place.why)
+        cost = time.monotonic() - now
+        self._next_discovery = now + min(max(DISCOVERY, 20 * cost), SLOWEST_DISCOVERY)
+
+    def _pump(self, sources: Sources, ledger: Ledger, store: Store, *, final: bool) -> tuple[bool, bool]:
+        """Give each file a step, in turn, for `SLICE` seconds."""
+        pumps = list(sources.pumps)
+        moved = more = False
+        stop = time.monotonic() + SLICE
+        for number in range(len(pumps)):
+            turn = (self._turn + number) % len(pumps)
+            went, on = self._step(pumps[turn], sources, ledger, store, final=final)
+            moved, more = moved or went, more or on
+            if time.monotonic() > stop:
+                self._turn = (turn + 1) % len(pumps)
+                return moved, True
+        return moved, more
+
+    def _step(
+        self, pump: Pump, sources: Sources, ledger: Ledger, store: Store, *, final: bool
+    ) -> tuple[bool, bool]:
+        """Record a file's next piece. One that the store refuses is held back, so that it does not hold up the others."""
+        now = time.monotonic()
+        delay, until = self._held.get(pump.path, (FIRST_HOLD, 0.0))
+        if now < until or pump.state == "replaced":
+            return False, False
+        try:
+            if not ledger.knows(pump.path):
+                ledger.note_files([pump.record()], now)
+            step = pump.step(store, ledger.run, self._decoder, now, final=final)
+        except Exception:
+            self._held[pump.path] = (min(2 * delay, LONGEST_HOLD), now + delay)
+            raise
+        self._held.pop(pump.path, None)
+        if step.batch is not None:
+            self._panels.add(pump.path, step.batch)
+        if pump.state == "replaced":
+            sources.succeed(pump)
+        elif pump.state == "quarantined" or (final and not step.more):
+            self._set_aside(pump)
+        return step.moved, step.more
+
+    def _set_aside(self, pump: Pump) -> None:
+        if pump.state == "quarantined":
+            self._warn(f"{pump.origin}: {pump.why}")
+        try:
+            pump.set_aside(self._folder / "quarantine")
+        except OSError as error:
+            raise StoreError(
+                f"cannot set aside the end of {pump.origin} in {self._folder / 'quarantine'}: {error.strerror}"
+            ) from error

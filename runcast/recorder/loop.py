@@ -1,0 +1,303 @@
+"""The recorder of one run: in which order it does its work, how often, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runcast.errors import JournalError
+from runcast.recorder.facts import gather
+from runcast.recorder.intake import Intake
+from runcast.recorder.panels import Panels
+from runcast.recorder.report import run_json
+from runcast.recorder.system import SystemMetrics
+from runcast.run.journal import Journal, read_journal
+from runcast.run.record import OWN_ROOT, RunRecord
+from runcast.run.state import RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from runcast.recorder.channel import Inbox, Outbox
+    from runcast.recorder.parent import Parent
+    from runcast.store.protocol import Store
+
+__all__ = ["STOPPED", "Recorder"]
+
+log = logging.getLogger(__name__)
+
+STOPPED = 143
+"""The exit status of a recorder that was told to stop (SIGTERM) before its run had ended: another one goes on."""
+
+BUSY, IDLE = 0.2, 1.0
+"""Seconds between looks at the files while they move, and when nothing has moved for a while."""
+
+REST = 15.0
+"""How many times as long as it worked the recorder rests, so that many files do not take a core from the training…"""
+
+LONGEST_REST = 3.0
+"""… but no longer than this, in seconds."""
+
+DRAIN = 0.9
+"""Seconds that a `drain` may wait for bytes to come: the kernel waits 1 s."""
+
+DRAIN_INTERVAL = 0.05
+"""Seconds between looks while a `drain` waits."""
+
+CALM = 0.1
+"""Seconds between two looks at the end of a run that must both find nothing new."""
+
+PATIENCE_AT_END = 5.0
+"""Seconds after which the end no longer waits for files that other processes still write."""
+
+FAREWELL = 5.0
+"""Seconds that the last messages may take to be made, and to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Drain:
+    token: Any
+    files: dict[str, int]
+    deadline: float
+
+
+class Recorder:
+    """Records one run from its journal on, until it ends; the caller holds the run's lock meanwhile.
+
+    `wake` is set from other threads when there is something to look at. Without a `parent` the training process is known to
+    be gone, and what it left is completed. `stopping` may be set from a signal handler.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        open_store: Callable[[], Store],
+        outbox: Outbox,
+        *,
+        parent: Parent | None = None,
+        inbox: Inbox | None = None,
+        wake: threading.Event | None = None,
+    ) -> None:
+        self.stopping = False
+        self._folder = folder
+        self._parent = parent
+        self._inbox = inbox
+        self._outbox = outbox
+        self._wake = wake if wake is not None else threading.Event()
+        self._journal = Journal(folder / "run.jsonl", by=f"recorder:{os.getpid()}")
+        self._journal_read = 0
+        self._state = RunState()
+        self._warned: set[str] = set()
+        self._panels = Panels(folder, self._run, outbox)
+        self._intake = Intake(folder, open_store, self._panels, self._warn)
+        self._metrics: SystemMetrics | None = None
+        self._drains: list[_Drain] = []
+        self._next_look = 0.0
+        self._pause = BUSY
+
+    def record(self) -> int:
+        """Record until the run ends or `stopping` is set; return the process's exit status."""
+        self._read_journal()
+        self._begin()
+        while not self.stopping:
+            self._wake.clear()
+            self._take_requests()
+            if time.monotonic() >= self._next_look:
+                self._look()
+            self._answer()
+            if self._over():
+                return self._complete()
+            self._wake.wait(self._until_next())
+        self._look()
+        self._answer()
+        return STOPPED
+
+    def _begin(self) -> None:
+        if self._state.tensorboard:
+            self._panels.start_tensorboard()
+        self._outbox.send({"kind": "ready", "pid": os.getpid(), "tensorboard": self._panels.tensorboard_port})
+        if self._parent is not None and self._state.finish is None:
+            threading.Thread(target=self._gather_facts, name="facts", daemon=True).start()
+            if self._state.run is not None:
+                place = self._folder / OWN_ROOT / "system"
+                self._metrics = SystemMetrics(place, self._parent.pid, started=self._state.run.created)
+
+    def _run(self) -> RunRecord:
+        run = self._state.run
+        return run if run is not None else RunRecord(self._folder.name, "", "", "running", time.time())
+
+    def _over(self) -> bool:
+        """Whether the run has ended, or its process has."""
+        if self._parent is not None and not self._parent.alive:
+            self._read_journal()  # its last words
+            return True
+        return self._parent is None or self._state.finish is not None
+
+    def _gather_facts(self) -> None:
+        """Find out about this machine, and note it in the journal, where the loop finds it."""
+        run = self._state.run
+        if run is None or "host" in run.facts:
+            return
+        facts = gather(self._state.cwd)
+        try:
+            self._journal.append("set", values={"facts": facts})
+        except JournalError as error:
+            log.warning("%s; the next recorder of this run tries again", error)
+        self._wake.set()
+
+    # Looking at the files
+
+    def _look(self) -> None:
+        """Look at the journal and the files once, and settle when to look again."""
+        started, cpu = time.monotonic(), time.thread_time()
+        self._read_journal()
+        if self._metrics is not None:
+            self._metrics.sample_if_due(time.time())
+        moved, more = self._intake.look(self._state)
+        cost = time.thread_time() - cpu
+        self._pause = BUSY if moved else min(1.2 * self._pause, IDLE)
+        rest = max(self._pause, min(REST * cost, LONGEST_REST))
+        self._next_look = started if more else started + max(rest, self._intake.wait())
+
+    def _read_journal(self) -> None:
+        try:
+            entries, self._journal_read = read_journal(self._journal.path, self._journal_read)
+        except OSError as error:
+            self._warn(f"cannot read the run's journal {self._journal.path} ({error.strerror}); trying again")
+            return
+        for entry in entries:
+            self._state.fold(entry)
+            if entry["op"] in {"watch", "writer"}:
+                self._intake.discover_soon()
+
+    def _until_next(self) -> float:
+        now = time.monotonic()
+        return max(0.0, min(self._next_look - now, self._panels.due(now), IDLE))
+
+    # Requests
+
+    def _take_requests(self) -> None:
+        if self._inbox is None:
+            return
+        if self._inbox.ended and self._parent is not None:
+            self._parent.look()
+        for header, _ in self._inbox.take():
+            self._take(header)
+
+    def _take(self, header: dict[str, Any]) -> None:
+        now = time.monotonic()
+        match header.get("kind"):
+            case "wake":
+                self._pause = BUSY
+                self._next_look = min(self._next_look, now)
+            case "drain":
+                self._drains.append(_Drain(header.get("token"), dict(header.get("files") or {}), now + DRAIN))
+                self._intake.discover_soon()
+                self._next_look = now
+            case "status":
+                self._intake.measure()
+                rows = list(self._intake.rows(self._state))
+                run = run_json(self._run())
+                self._outbox.send({"kind": "status", "token": header.get("token"), "run": run, "files": rows})
+            case "static":
+                self._look()
+                self._panels.draw(header.get("token"))
+            case "show":
+                self._panels.show(str(header.get("uid")), str(header.get("bundle") or ""))
+                if self._state.tensorboard is not False:
+                    self._panels.start_tensorboard()
+            case "snapshot":
+                self._panels.resend()
+            case kind:
+                log.warning("a message of unknown kind %r", kind)
+
+    def _answer(self) -> None:
+        """Send the frames that are due, and the replies that say that the panel has everything."""
+        now = time.monotonic()
+        done = [drain for drain in self._drains if now >= drain.deadline or self._is_drained(drain)]
+        self._intake.send_frames(self._state, at_once=bool(done))
+        for drain in done:
+            recorded = {
+                path: pump.recorded if (pump := self._intake.find(path)) else 0 for path in drain.files
+            }
+            self._outbox.send({"kind": "drained", "token": drain.token, "recorded": recorded})
+            self._drains.remove(drain)
+        if self._drains:
+            self._next_look = min(self._next_look, now + DRAIN_INTERVAL)
+
+    def _is_drained(self, drain: _Drain) -> bool:
+        """Whether all that was asked for is recorded, or cannot be for now."""
+        for path, size in drain.files.items():
+            pump = self._intake.find(path)
+            if pump is None or (pump.recorded < size and not (pump.stalled and pump.size >= size)):
+                return False
+        return True
+
+    def _warn(self, text: str) -> None:
+        """Say something to the user, once."""
+        if text not in self._warned:
+            self._warned.add(text)
+            log.warning("%s", text)
+            self._outbox.send({"kind": "warning", "text": text})
+
+    # The end
+
+    def _complete(self) -> int:
+        """Record what is left, mark the run as ended, and say so."""
+        if self._metrics is not None:
+            self._metrics.close()
+        if self._state.run is None:
+            log.error("%s does not say which run this is: nothing can be recorded", self._journal.path)
+            return 0
+        self._drain_to_end()
+        while not self.stopping and (self._intake.look(self._state, final=True)[1] or self._intake.behind):
+            self._linger()
+        if not self.stopping and self._state.finish is None:
+            self._journal_crash()
+        while not self.stopping and not self._intake.end(self._state):
+            self._linger()
+        if self.stopping:
+            return STOPPED
+        self._answer()
+        self._intake.send_frames(self._state, at_once=True)
+        self._panels.finish(FAREWELL)
+        self._outbox.send({"kind": "finished", "state": self._run().state})
+        self._outbox.flush(FAREWELL)
+        return 0
+
+    def _drain_to_end(self) -> None:
+        """Record until nothing moves any more. Files that others still write are left at what they hold by then."""
+        calm, by = 0, time.monotonic() + PATIENCE_AT_END
+        while not self.stopping and calm < 2 and time.monotonic() < by:
+            self._read_journal()
+            self._intake.discover_soon()
+            moved, more = self._intake.look(self._state)
+            if more or self._intake.behind:
+                by = time.monotonic() + PATIENCE_AT_END
+            calm = 0 if moved or more or self._intake.behind else calm + 1
+            if not more:
+                self._linger()
+
+    def _linger(self) -> None:
+        """Wait a moment, longer while the store fails; requests are answered meanwhile."""
+        self._take_requests()
+        self._answer()
+        self._wake.clear()
+        self._wake.wait(min(max(CALM, self._intake.wait()), IDLE))
+
+    def _journal_crash(self) -> None:
+        """Note the end of a process that could not do so itself."""
+        ended = (
+            time.time() if self._parent is not None else max(self._state.updated, self._intake.last_change())
+        )
+        try:
+            self._journal.append("finish", state="crashed", interrupted=False, error=None, ended=ended)
+        except JournalError as error:
+            log.warning("%s", error)
+            self._state.fold({"op": "finish", "state": "crashed", "ended": ended})
+        self._read_journal()

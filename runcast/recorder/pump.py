@@ -1,0 +1,253 @@
+"""One file's way into the store: read on from what is recorded, never skip, never double, wait for what is not whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runcast.events.discover import is_event_file
+from runcast.recorder.delivery import Delivered, Replaced, ScalarsOnly, Verbatim
+from runcast.store.protocol import FileRecord
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runcast.events import Batch, Decoder
+    from runcast.recorder.delivery import Delivery
+    from runcast.store.protocol import Store
+
+__all__ = ["CHUNK", "PATIENCE", "Pump", "Step"]
+
+CHUNK = 4 << 20
+"""Bytes read at once, unless a single record is larger."""
+
+PATIENCE = 30.0
+"""Seconds that bytes which fail verification may take to get better: some file systems show a file's size before its bytes."""
+
+RETRY = 1.0
+"""Seconds between attempts at a tail that fails verification, or at a source that cannot be read."""
+
+UNVERIFIED = ("checksum", "framing")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What came of one step: what the store newly decoded, whether anything was recorded, whether more can be at once."""
+
+    batch: Batch | None = None
+    moved: bool = False
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What tells that a source has changed since it was last looked at."""
+
+    size: int
+    mtime_ns: int
+    id: tuple[int, int]
+
+
+class Pump:
+    """Carries one source into one file of the run. Used by one thread.
+
+    `state` is `recording`; `waiting` (the source is not there yet), `gone`, `unreadable`; `unverified` (bytes at the end fail
+    verification and may still get better), `quarantined` (they did not, and were set aside); `replaced` (the source is
+    another file now, and goes on under another path). `why` explains all but the first.
+    """
+
+    def __init__(self, origin: Path, path: str, *, save: bool, in_place: bool = False) -> None:
+        self.origin = origin
+        self.path = path
+        self.save = save
+        self.in_place = in_place
+        self.state = "waiting"
+        self.why = "the file is not there yet"
+        self.size = 0
+        self.skipped = 0
+        self.records = 0
+        self._delivery: Delivery | None = None
+        self._mark: _Mark | None = None
+        self._rests = False
+        self._retry_at = 0.0
+        self._chunk = CHUNK
+        self._stuck_at = -1
+        self._stuck_since = 0.0
+        self._unsure = True
+
+    @property
+    def recorded(self) -> int:
+        """Bytes of the source that are recorded."""
+        return self._delivery.cursor if self._delivery is not None else 0
+
+    @property
+    def stalled(self) -> bool:
+        """Whether nothing more can be recorded of the source as it is now."""
+        return self._rests
+
+    @property
+    def changed(self) -> float:
+        """When the source changed last, in seconds since the epoch; 0 if it has never been seen."""
+        return self._mark.mtime_ns / 1e9 if self._mark is not None else 0.0
+
+    def record(self) -> FileRecord:
+        """Return what there is to say of this file."""
+        return FileRecord(
+            path=self.path,
+            size=self.recorded,
+            records=self.records,
+            skipped=self.skipped,
+            source_path=str(self.origin),
+            source_size=self.size,
+            state=self.state,
+            why=self.why,
+        )
+
+    def step(self, store: Store, run: str, decoder: Decoder, now: float, *, final: bool = False) -> Step:
+        """Record the next piece. `now` is a monotonic time; with `final`, bytes that fail verification get no more time.
+
+        Raises what the store raises; the next call tries the same again. When the source turns out to be another file,
+        `state` is `replaced` afterwards.
+        """
+        mark = self._look(now)
+        if mark is None:
+            return Step()
+        if (
+            mark == self._mark
+            and self._rests
+            and not (final and self.state == "unverified")
+            and now < self._retry_at
+        ):
+            return Step()
+        if self._delivery is None:
+            self._delivery = (
+                Verbatim(store, run, self.path) if self.save else ScalarsOnly(store, run, self.path, decoder)
+            )
+        try:
+            data = self._read(mark, self._delivery, now)
+            return Step() if data is None else self._advance(data, self._delivery, mark, now, final=final)
+        except Replaced:
+            why = f"the file was replaced after {self.recorded} bytes; the new one is recorded beside it"
+            self._rest("replaced", why, now)
+            return Step(moved=True, more=True)
+
+    def measure(self) -> None:
+        """Look up the source's size, for whoever asks while nothing can be recorded."""
+        with suppress(OSError):
+            self.size = self.origin.stat().st_size
+
+    def set_aside(self, folder: Path) -> None:
+        """Copy what could not be recorded of the source to `folder`, for someone to look at. Raises `OSError`."""
+        if self.in_place or not is_event_file(self.origin.name) or self.size <= self.recorded:
+            return
+        copy = folder / f"{self.path}@{self.recorded}"
+        if copy.exists() and copy.stat().st_size == self.size - self.recorded:
+            return
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with self.origin.open("rb") as source, copy.open("wb") as target:
+            source.seek(self.recorded)
+            shutil.copyfileobj(source, target, CHUNK)
+
+    def _look(self, now: float) -> _Mark | None:
+        """Return what the source is now; None if it is not there or cannot be looked at."""
+        if self.state == "replaced" or (self.state == "unreadable" and now < self._retry_at):
+            return None
+        try:
+            status = os.stat(self.origin)  # noqa: PTH116  hundreds of files, five times a second
+        except FileNotFoundError:
+            self._unsure = True
+            if self.state != "waiting":
+                self._rest("gone", "the file is gone; what was recorded of it is kept", now)
+            return None
+        except OSError as error:
+            self._rest("unreadable", f"the file cannot be read ({error.strerror}); trying again", now + RETRY)
+            return None
+        mark = _Mark(status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino))
+        if self._mark is not None and mark.id != self._mark.id:
+            self._unsure = True
+        self.size = mark.size
+        return mark
+
+    def _read(self, mark: _Mark, delivery: Delivery, now: float) -> bytes | None:
+        """Return the source's next bytes; None if they cannot be read. Raises `Replaced`."""
+        rewritten = mark != self._mark and not is_event_file(self.origin.name)
+        verify = self._unsure or rewritten or mark.size < delivery.cursor
+        head, tail = delivery.ends() if verify else (b"", b"")
+        try:
+            with self.origin.open("rb") as source:
+                for offset, known in ((0, head), (delivery.cursor - len(tail), tail)):
+                    source.seek(offset)
+                    if known and source.read(len(known)) != known:
+                        raise Replaced
+                source.seek(delivery.cursor)
+                data = source.read(self._chunk)
+        except OSError as error:
+            self._rest(
+                "unreadable",
+                f"the file cannot be read ({error.strerror or error}); trying again",
+                now + RETRY,
+            )
+            return None
+        self._unsure = False
+        self._mark = mark
+        return data
+
+    def _advance(self, data: bytes, delivery: Delivery, mark: _Mark, now: float, *, final: bool) -> Step:
+        start = delivery.cursor
+        self._rests = False
+        delivered = delivery.deliver(data, final=False) if data else Delivered()
+        stuck = delivery.cursor == start and delivered.pending in UNVERIFIED
+        if stuck and self._lost_patience(start, mark, now, final=final):
+            delivered = delivery.deliver(data, final=True)
+        whole = start + len(data) >= mark.size
+        if delivery.cursor != start or delivered.again:
+            self._chunk = CHUNK
+            self.records += delivered.records
+            self.skipped += delivered.skipped
+            self.state, self.why = "recording", ""
+            more = delivered.again or not whole or delivered.pending in UNVERIFIED
+            if not more:
+                self._settle(delivered.pending, delivery.cursor, mark, now, final=final)
+            return Step(delivered.indexed, moved=True, more=more)
+        if data and not whole:
+            self._chunk *= (
+                2  # one record, or one stretch of bytes that are none, is larger than what was read
+            )
+            return Step(moved=True, more=True)
+        self._chunk = CHUNK
+        self._settle(delivered.pending, start, mark, now, final=final)
+        return Step()
+
+    def _settle(self, pending: str, start: int, mark: _Mark, now: float, *, final: bool) -> None:
+        """Say what the end of the source is like, now that nothing more can be had of it."""
+        if pending not in UNVERIFIED:
+            why = "waits for the rest of a record" if pending else ""
+            self._rest("recording", why, float("inf"))
+            return
+        self._unsure = True  # a file that was replaced by a longer one looks like this, too
+        left = mark.size - start
+        if self._lost_patience(start, mark, now, final=final):
+            self._rest(
+                "quarantined",
+                f"{left} bytes at {start} are no valid record; set aside in quarantine",
+                float("inf"),
+            )
+        else:
+            self._rest(
+                "unverified", f"{left} bytes at {start} are no valid record (yet); trying again", now + RETRY
+            )
+
+    def _lost_patience(self, start: int, mark: _Mark, now: float, *, final: bool) -> bool:
+        """Whether bytes that fail verification have had their time."""
+        if self._stuck_at != start:
+            self._stuck_at, self._stuck_since = start, now
+        return final or now - self._stuck_since >= PATIENCE or time.time() - mark.mtime_ns / 1e9 >= PATIENCE
+
+    def _rest(self, state: str, why: str, retry_at: float) -> None:
+        self.state, self.why = state, why
+        self._rests = True
+        self._retry_at = retry_at

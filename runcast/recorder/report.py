@@ -1,0 +1,51 @@
+"""Runs and files as JSON, for the panel and for `%runcast status`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runcast.run.record import RunRecord
+    from runcast.store.protocol import FileRecord
+
+__all__ = ["file_json", "run_json"]
+
+
+def run_json(run: RunRecord) -> dict[str, Any]:
+    """Return a run without its summary, which the panel has in its series."""
+    return {
+        "id": run.id,
+        "project": run.project,
+        "name": run.name,
+        "state": run.state,
+        "created": run.created,
+        "ended": run.ended,
+        "config": _strict(run.config),
+        "facts": _strict(run.facts),
+    }
+
+
+def file_json(file: FileRecord) -> dict[str, Any]:
+    """Return a file with its lag: how many bytes of its source are not recorded."""
+    return {
+        "path": file.path,
+        "source": file.source_path,
+        "size": file.source_size,
+        "recorded": file.size,
+        "lag": max(0, file.source_size - file.size),
+        "skipped": file.skipped,
+        "state": file.state,
+        "why": file.why,
+    }
+
+
+def _strict(value: Any) -> Any:
+    """Return a JSON value with NaN and the infinities as texts: JSON has no such numbers, and browsers refuse them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_strict(item) for item in value]
+    return value

@@ -1,0 +1,255 @@
+"""Which files belong to a run, where in the run each goes, and why a file is left alone."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runcast.events.discover import find_files, is_event_file
+from runcast.recorder.pump import Pump
+from runcast.run.record import OWN_ROOT
+from runcast.store.protocol import FileRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from runcast.events.discover import FoundFile
+    from runcast.run.state import RunState, Watch, Writer
+
+__all__ = ["OLDER", "Sources"]
+
+OLDER = "older"
+"""The state of a file that was in a logdir before the run, and has not changed since."""
+
+CLOCK_TICK = 0.01
+"""Seconds by which a file's time may lie before that of the moment it was written: file systems use a coarser clock."""
+
+_UNPLACEABLE = re.compile(r"[\x00-\x1f\\]")
+
+
+@dataclass
+class _Place:
+    """A declared logdir: what was in it when it was first looked at, and what is wrong with it."""
+
+    watch: Watch
+    first: dict[str, tuple[int, int, tuple[int, int]]] | None = None
+    state: str = ""
+    why: str = ""
+
+
+@dataclass
+class Sources:
+    """The files of one run, in the order in which they were found. Used by one thread.
+
+    `folder` is the run's, `known` what the store has of earlier recorders: a file keeps its place in the run for good.
+    """
+
+    folder: Path
+    created: float
+    known: Iterable[FileRecord] = ()
+    pumps: list[Pump] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._store = os.path.realpath(self.folder.parent.parent)
+        self._places: dict[str, _Place] = {}
+        self._older: dict[str, FileRecord] = {}
+        self._ignored: dict[str, FileRecord] = {}
+        self._current: dict[str, Pump] = {}
+        self._real: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
+        self._rows: dict[str, FileRecord] = {}
+        self._recorded_before: dict[str, FileRecord] = {}
+        for row in self.known:
+            self._rows[row.path] = row
+            if not row.source_path:
+                continue
+            self._owners[row.path] = row.source_path
+            earlier = self._recorded_before.get(row.source_path)
+            if row.state != OLDER and (earlier is None or _generation(row.path) > _generation(earlier.path)):
+                self._recorded_before[row.source_path] = row
+
+    def discover(self, state: RunState) -> None:
+        """Look for files that are to be recorded and are not yet."""
+        for writer in state.writers.values():
+            self._add_writer(writer)
+        for watch in state.watches.values():
+            self._look_into(self._places.setdefault(watch.root, _Place(watch)))
+        self._look_beside_writers(state)
+        for found in find_files(self.folder / OWN_ROOT):
+            if is_event_file(found.name):
+                self._add(
+                    str(found.path), _join(OWN_ROOT, found.source, found.name), save=True, in_place=True
+                )
+
+    def succeed(self, pump: Pump) -> Pump:
+        """Return the pump that goes on with the new file that stands where this pump's was."""
+        path = self._free(_base(pump.path), str(pump.origin), after=_generation(pump.path))
+        return self._start(str(pump.origin), path, save=pump.save, in_place=pump.in_place)
+
+    def find(self, path: str) -> Pump | None:
+        """Return the pump of a file, named by its own path or by its place in the run."""
+        if (pump := self._current.get(self._resolve(path))) is not None:
+            return pump
+        return next((pump for pump in self.pumps if pump.path == path), None)
+
+    def records(self) -> Iterator[FileRecord]:
+        """Yield what there is to say of each file of the run: those that are recorded, and those that are not."""
+        for pump in self.pumps:
+            yield pump.record()
+        yield from self._older.values()
+        yield from self._ignored.values()
+
+    def places(self) -> Iterator[FileRecord]:
+        """Yield the logdirs that something is wrong with; `path` is the logdir's."""
+        for place in self._places.values():
+            if place.state:
+                path = place.watch.path
+                yield FileRecord(path=path, size=0, source_path=path, state=place.state, why=place.why)
+
+    def _add_writer(self, writer: Writer) -> None:
+        path = _join("files", writer.root, writer.source, Path(writer.path).name)
+        if "://" in writer.path:
+            why = "not on a file system of this machine; only local files are recorded"
+            self._ignored[path] = FileRecord(
+                path=path, size=0, source_path=writer.path, state="ignored", why=why
+            )
+            return
+        self._add(writer.path, path, save=writer.save)
+
+    def _look_into(self, place: _Place) -> None:
+        """Look for a logdir's files: those that were there before the run are recorded once they change."""
+        logdir = Path(place.watch.path)
+        errors: list[OSError] = []
+        found = find_files(logdir, errors.append)
+        place.state, place.why = _trouble(logdir, errors)
+        first = place.first
+        if first is None:
+            first = place.first = {str(file.path): _version(file) for file in found}
+        for file in found:
+            self._consider(file, place.watch, first)
+
+    def _consider(
+        self, file: FoundFile, watch: Watch, first: dict[str, tuple[int, int, tuple[int, int]]]
+    ) -> None:
+        origin = str(file.path)
+        real = self._resolve(origin)
+        if real in self._current or self._is_ours(real):
+            return
+        event_file = is_event_file(file.name)
+        if not event_file and not watch.save:
+            return
+        path = _join("files", watch.root, file.source, file.name)
+        fresh = (
+            real in self._recorded_before
+            or file.mtime_ns / 1e9 >= self.created - CLOCK_TICK
+            or first.get(origin) != _version(file)
+        )
+        if fresh:
+            self._older.pop(real, None)
+            self._add(origin, path, save=watch.save)
+        elif real not in self._older:
+            why = "it has not grown since the run started; record it with `runcast sync`"
+            self._older[real] = FileRecord(
+                path=self._free(path, real),
+                size=0,
+                source_path=real,
+                source_size=file.size,
+                state=OLDER,
+                why=why,
+            )
+
+    def _look_beside_writers(self, state: RunState) -> None:
+        """Take in graphs and projector configurations that writers leave beside their event files."""
+        folders = {os.path.dirname(each.path): each for each in state.writers.values() if each.save}  # noqa: PTH120
+        for folder, writer in folders.items():
+            try:
+                with os.scandir(folder) as scan:
+                    found = [entry.path for entry in scan if self._is_new_pbtxt(entry)]
+            except OSError:
+                continue
+            for path in found:
+                name = os.path.basename(path)  # noqa: PTH119
+                self._add(path, _join("files", writer.root, writer.source, name), save=True)
+
+    def _is_new_pbtxt(self, entry: os.DirEntry[str]) -> bool:
+        if not entry.name.endswith(".pbtxt") or not entry.is_file():
+            return False
+        return entry.stat().st_mtime >= self.created - CLOCK_TICK or entry.path in self._recorded_before
+
+    def _add(self, origin: str, path: str, *, save: bool, in_place: bool = False) -> None:
+        real = self._resolve(origin)
+        if real in self._current or (self._is_ours(real) and not in_place):
+            return
+        before = self._recorded_before.get(real)
+        self._start(
+            real, before.path if before is not None else self._free(path, real), save=save, in_place=in_place
+        )
+
+    def _start(self, origin: str, path: str, *, save: bool, in_place: bool) -> Pump:
+        pump = Pump(Path(origin), path, save=save, in_place=in_place)
+        row = self._rows.get(path)
+        if row is not None and save:
+            pump.records, pump.skipped = row.records, row.skipped
+        self._owners[path] = origin
+        self._current[origin] = pump
+        self.pumps.append(pump)
+        return pump
+
+    def _free(self, path: str, origin: str, after: int = 0) -> str:
+        """Return the first generation of `path`, after one, that is no other file's."""
+        generation = after + 1
+        while True:
+            candidate = path if generation == 1 else f"{path}~{generation}"
+            if self._owners.setdefault(candidate, origin) == origin:
+                return candidate
+            generation += 1
+
+    def _is_ours(self, real: str) -> bool:
+        """Whether a file lies in the store: a logdir around it must not be recorded into itself."""
+        return real.startswith(self._store + os.sep)
+
+    def _resolve(self, path: str) -> str:
+        real = self._real.get(path)
+        if real is None:
+            real = self._real[path] = os.path.realpath(path)
+        return real
+
+
+def _trouble(logdir: Path, errors: list[OSError]) -> tuple[str, str]:
+    """Return the state of a logdir and what to do about it; both empty when all is well."""
+    if not logdir.exists():
+        return "waiting", f"{logdir} does not exist yet; waiting for it"
+    if not logdir.is_dir():
+        return "ignored", f"{logdir} is a file, not a folder; name the folder that holds it"
+    if errors:
+        reason = errors[0].strerror or str(errors[0])
+        place = errors[0].filename or logdir
+        return "unreadable", f"{place} cannot be read ({reason}); check its permissions, it is tried again"
+    return "", ""
+
+
+def _version(file: FoundFile) -> tuple[int, int, tuple[int, int]]:
+    return file.size, file.mtime_ns, file.id
+
+
+def _join(*parts: str) -> str:
+    """Return a place in the run. Characters that cannot stand there (line ends, backslashes) become `_`."""
+    whole = [
+        _UNPLACEABLE.sub("_", piece) for part in parts for piece in part.split("/") if piece not in {"", "."}
+    ]
+    return "/".join("_" if piece == ".." else piece for piece in whole)
+
+
+_GENERATION = re.compile(r"~(\d+)$")
+
+
+def _generation(path: str) -> int:
+    match = _GENERATION.search(path)
+    return int(match[1]) if match else 1
+
+
+def _base(path: str) -> str:
+    return _GENERATION.sub("", path)
