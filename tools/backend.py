@@ -12,6 +12,7 @@ same time do not disturb each other.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import os
 import shutil
@@ -20,9 +21,6 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-
-from setuptools import build_meta
-from setuptools.build_meta import prepare_metadata_for_build_editable, prepare_metadata_for_build_wheel
 
 __all__ = [
     "build_editable",
@@ -46,34 +44,42 @@ Settings = dict[str, Any] | None
 
 
 def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
-    return [*build_meta.get_requires_for_build_wheel(config_settings), *_node_requirement()]
+    return [*_setuptools().get_requires_for_build_wheel(config_settings), *_node_requirement()]
 
 
 def get_requires_for_build_editable(config_settings: Settings = None) -> list[str]:
-    return [*build_meta.get_requires_for_build_editable(config_settings), *_node_requirement()]
+    return [*_setuptools().get_requires_for_build_editable(config_settings), *_node_requirement()]
 
 
 def get_requires_for_build_sdist(config_settings: Settings = None) -> list[str]:
-    return [*build_meta.get_requires_for_build_sdist(config_settings), *_node_requirement()]
+    return [*_setuptools().get_requires_for_build_sdist(config_settings), *_node_requirement()]
+
+
+def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: Settings = None) -> str:
+    return str(_setuptools().prepare_metadata_for_build_wheel(metadata_directory, config_settings))
+
+
+def prepare_metadata_for_build_editable(metadata_directory: str, config_settings: Settings = None) -> str:
+    return str(_setuptools().prepare_metadata_for_build_editable(metadata_directory, config_settings))
 
 
 def build_wheel(
     wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None
 ) -> str:
     bundle()
-    return build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
+    return str(_setuptools().build_wheel(wheel_directory, config_settings, metadata_directory))
 
 
 def build_editable(
     wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None
 ) -> str:
     bundle()
-    return build_meta.build_editable(wheel_directory, config_settings, metadata_directory)
+    return str(_setuptools().build_editable(wheel_directory, config_settings, metadata_directory))
 
 
 def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
     bundle()
-    return build_meta.build_sdist(sdist_directory, config_settings)
+    return str(_setuptools().build_sdist(sdist_directory, config_settings))
 
 
 def bundle() -> bool:
@@ -96,6 +102,11 @@ def bundle() -> bool:
         for name in BUNDLES:
             _publish(Path(folder, name), STATIC / name)
     return True
+
+
+def _setuptools() -> Any:
+    """Import setuptools when a hook needs it: bundling in place does not."""
+    return importlib.import_module("setuptools.build_meta")
 
 
 def _publish(made: Path, place: Path) -> None:

@@ -3,8 +3,9 @@ import { formatClock, formatDuration, formatTick } from "./format.ts";
 import { logTicks } from "./scale.ts";
 import type { XAxis, YScale } from "./settings.ts";
 
-const FONT = '10.5px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
-const DIGIT_WIDTH = 6.1;
+// uPlot scales this size by the screen's density, and reads whole numbers only.
+const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+const DIGIT_WIDTH = 6.4;
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;

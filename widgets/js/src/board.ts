@@ -8,6 +8,9 @@ import type { Tooltip } from "./tooltip.ts";
 
 /** Cards this many pixels out of sight are drawn already. */
 const AHEAD = 250;
+/** Charts are as wide as the largest group allows, and as wide in every other group. */
+const FEWEST_COLUMNS = 2;
+const MOST_COLUMNS = 4;
 
 export interface BoardOptions {
   readonly feed: Feed;
@@ -21,6 +24,8 @@ export interface BoardOptions {
   readonly look: () => Look;
   readonly label: (series: Series) => string;
   readonly unit: (tag: string) => string;
+  /** The group and the title of a tag's chart; charts of the group "" come first and have no heading. */
+  readonly place: (tag: string) => readonly [group: string, title: string];
 }
 
 interface Group {
@@ -34,7 +39,7 @@ interface Group {
 
 const naturally = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
-/** A grid of charts, grouped by what stands before a tag's first slash; drawn in animation frames, and only where they are in sight. */
+/** A grid of charts in groups, drawn in animation frames, and only where they are in sight. */
 export class Board {
   readonly element = h("div", { class: "rc-board" });
   readonly zoomChanged = new Emitter();
@@ -158,27 +163,32 @@ export class Board {
       group.head.setAttribute("aria-expanded", String(!closed));
       group.element.hidden = shown.length === 0;
       group.grid.hidden = closed;
+      group.head.hidden = group.name === "";
       for (const card of group.cards) card.element.hidden = !shown.includes(card);
       inOrder(
         group.grid,
         group.cards.map((card) => card.element),
       );
     }
+    const largest = Math.max(...[...this.groups.values()].map(({ cards }) => cards.length));
+    this.element.style.setProperty(
+      "--rc-columns",
+      String(Math.max(FEWEST_COLUMNS, Math.min(largest, MOST_COLUMNS))),
+    );
     inOrder(
       this.element,
       this.sortedGroups().map(({ element }) => element),
     );
-    this.element.classList.toggle("rc-ungrouped", this.groups.size === 1 && this.groups.has(""));
   }
 
   private cardFor(tag: string): Card {
     const known = this.cards.get(tag);
     if (known) return known;
-    const slash = tag.indexOf("/");
-    const group = this.groupFor(slash > 0 ? tag.slice(0, slash) : "");
+    const [name, title] = this.options.place(tag);
+    const group = this.groupFor(name);
     const card = new Card(
       tag,
-      group.name ? tag.slice(slash + 1) || tag : tag,
+      title,
       {
         ...this.options,
         emphasis: () => this.emphasised,
@@ -207,7 +217,7 @@ export class Board {
       "button",
       { class: "rc-group-head", type: "button" },
       h("span", { class: "rc-caret", "aria-hidden": "true" }),
-      h("span", { class: "rc-group-name" }, name || "no group"),
+      h("span", { class: "rc-group-name" }, name),
       count,
     );
     const grid = h("div", { class: "rc-grid" });
@@ -241,6 +251,12 @@ export class Board {
     }
     this.schedule();
   }
+}
+
+/** A tag's group is what stands before its first slash. */
+export function placeByPrefix(tag: string): readonly [group: string, title: string] {
+  const slash = tag.indexOf("/");
+  return slash > 0 && slash < tag.length - 1 ? [tag.slice(0, slash), tag.slice(slash + 1)] : ["", tag];
 }
 
 /** Make these the children of `parent`, moving only what is out of its place. */

@@ -15,6 +15,8 @@ export interface Look {
   readonly x: XAxis;
   readonly y: YScale;
   readonly smoothing: number;
+  /** Whether the y axis starts at zero, as that of a share does. */
+  readonly fromZero: boolean;
 }
 
 /** What the charts of one board share. */
@@ -55,11 +57,11 @@ export class Card {
 
   constructor(
     readonly tag: string,
-    shortTag: string,
+    title: string,
     private readonly setting: Setting,
     life: AbortSignal,
   ) {
-    setText(this.title, shortTag);
+    setText(this.title, title);
     this.title.title = tag;
     const expand = h("button", {
       class: "rc-icon rc-expand",

@@ -1,4 +1,4 @@
-import { Board } from "./board.ts";
+import { Board, placeByPrefix } from "./board.ts";
 import { h, setText } from "./dom.ts";
 import type { Feed } from "./feed.ts";
 import { Legend } from "./legend.ts";
@@ -38,9 +38,10 @@ export class ChartsPage implements Page {
         syncKey: `runcast-${feed.uid}`,
         accepts: ({ key }) => isScalar(key) && !isSystem(key),
         matches: (tag) => tagFilter(settings.current.filter).matches(tag),
-        look: () => settings.current,
+        look: () => ({ ...settings.current, fromZero: false }),
         label: ({ key }) => this.labels.get(sourceId(key)) ?? key.source,
         unit: () => "",
+        place: placeByPrefix,
       },
       life,
     );

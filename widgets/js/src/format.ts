@@ -97,8 +97,10 @@ function exponent(value: number, digits: number): string {
 
 /** As many decimals as it takes to tell neighbours apart. */
 function decimals(size: number, increment: number): string {
-  const places = increment > 0 ? Math.ceil(-Math.log10(increment) - 1e-9) : 0;
-  return size.toFixed(Math.max(0, Math.min(12, places)));
+  let places = 0;
+  for (let unit = increment; places < 12 && Math.abs(unit - Math.round(unit)) > 1e-6 * unit; unit *= 10)
+    places++;
+  return size.toFixed(places);
 }
 
 function signed(text: string, value: number): string {

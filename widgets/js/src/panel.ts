@@ -32,7 +32,8 @@ export function showPanel(
   const tooltip = new Tooltip(panel);
   const where = options.tensorboard ? "open the TensorBoard tab" : "TensorBoard shows them";
   const charts = new ChartsPage(feed, palette, tooltip, where, life);
-  const system = new SystemPage(feed, palette, tooltip, life);
+  const systemPalette = new Palette();
+  const system = new SystemPage(feed, systemPalette, tooltip, life);
   const pages = [
     charts,
     system,
@@ -53,6 +54,7 @@ export function showPanel(
   followTheme(life, (theme) => {
     panel.dataset.theme = theme;
     palette.adopt(theme, panel);
+    systemPalette.adopt(theme, panel);
     charts.recolour();
     system.board.redraw();
   });

@@ -15,6 +15,7 @@ export interface Zoom {
 export interface PlotOptions {
   readonly x: XAxis;
   readonly y: YScale;
+  readonly fromZero: boolean;
   readonly palette: Palette;
   /** Plots with the same key show their crosshairs at the same x. */
   readonly syncKey: string;
@@ -89,8 +90,8 @@ export class Plot {
     this.lines = lines;
     this.x =
       zoom?.x ?? tightRange(...extent(lines.map(({ line }) => [line.xs[0], line.xs[line.xs.length - 1]])));
-    for (const { line } of lines) line.select(...this.x, Math.max(1, Math.round(this.plot.over.clientWidth)));
-    this.y = zoom?.y ?? roomyRange(...extent(lines.map(({ line }) => selectedExtent(line, log))), log);
+    for (const { line } of lines) line.select(...this.x, this.plot.width);
+    this.y = zoom?.y ?? this.fullY(extent(lines.map(({ line }) => selectedExtent(line, log))));
     this.plot.setData([[...this.x], [null, null]]);
   }
 
@@ -124,6 +125,11 @@ export class Plot {
 
   destroy(): void {
     this.plot.destroy();
+  }
+
+  private fullY([low, high]: Range): Range {
+    if (!this.options.fromZero || low < 0) return roomyRange(low, high, this.options.y === "log");
+    return [0, roomyRange(0, Math.max(high, 0), false)[1]];
   }
 
   private picture(): Picture {

@@ -8,7 +8,7 @@ import type { Tooltip } from "./tooltip.ts";
 
 /** Units that the recorder writes at the end of its tags. */
 const UNITS: readonly (readonly [RegExp, string])[] = [
-  [/percent$/, " %"],
+  [/(^|[_/])percent$/, " %"],
   [/_gb_s$/, " GB/s"],
   [/_mb_s$/, " MB/s"],
   [/_gb$/, " GB"],
@@ -22,13 +22,33 @@ export function unitOf(tag: string): string {
   return UNITS.find(([pattern]) => pattern.test(tag))?.[1] ?? "";
 }
 
+const NAMES: readonly (readonly [RegExp, string])[] = [
+  [/\bcpu\b/g, "CPU"],
+  [/\bgpu(\d*)\b/g, "GPU $1"],
+  [/\brss\b/g, "RSS"],
+];
+
+/** A tag in words, its unit left out: `gpu0/utilization_percent` is "GPU 0 utilization". */
+export function systemTitle(tag: string): string {
+  const unit = UNITS.find(([pattern]) => pattern.test(tag))?.[0];
+  const words = (unit ? tag.replace(unit, "") : tag).replace(/[/_]+/g, " ").trim();
+  const title = NAMES.reduce((text, [pattern, name]) => text.replace(pattern, name), words);
+  return title.charAt(0).toUpperCase() + title.slice(1);
+}
+
 /** The System tab: what the machine did meanwhile. */
 export class SystemPage implements Page {
   readonly title = "System";
   readonly element: HTMLElement;
   readonly board: Board;
 
-  constructor(feed: Feed, palette: Palette, tooltip: Tooltip, life: AbortSignal) {
+  constructor(
+    feed: Feed,
+    /** Not that of the Charts tab: here every line is of the one source. */
+    palette: Palette,
+    tooltip: Tooltip,
+    life: AbortSignal,
+  ) {
     const scroller = h("div", { class: "rc-scroller" });
     this.board = new Board(
       {
@@ -39,9 +59,10 @@ export class SystemPage implements Page {
         syncKey: `runcast-system-${feed.uid}`,
         accepts: ({ key }) => isScalar(key) && isSystem(key),
         matches: () => true,
-        look: () => ({ x: "relative", y: "linear", smoothing: 0 }),
+        look: () => ({ x: "relative", y: "linear", smoothing: 0, fromZero: true }),
         label: ({ key }) => key.tag,
         unit: unitOf,
+        place: (tag) => ["", systemTitle(tag)],
       },
       life,
     );
@@ -52,7 +73,7 @@ export class SystemPage implements Page {
     scroller.append(empty, this.board.element);
     this.element = h("div", { class: "rc-page" }, scroller);
     const refresh = () => {
-      empty.hidden = this.board.size > 0 || [...feed.seriesById.values()].some(({ key }) => isSystem(key));
+      empty.hidden = [...feed.seriesById.values()].some(({ key }) => isSystem(key));
     };
     feed.seriesChanged.listen(life, refresh);
     refresh();
