@@ -44,7 +44,8 @@ class RuncastMagics(Magics):
         else:
             # Typed cells do not come here (see `rewrite_cell_magic`), only calls of run_cell_magic().
             assert self.shell is not None
-            self.shell.run_cell(f"%%sync_tensorboard {line}\n{cell}").raise_error()
+            self.shell.run_cell(  # type: ignore[no-untyped-call]
+                f"%%sync_tensorboard {line}\n{cell}").raise_error()
 
     @line_magic
     def _sync_tensorboard_cell(self, line: str) -> None:

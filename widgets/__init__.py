@@ -6,15 +6,25 @@ from pathlib import Path
 
 from runcast.errors import RuncastError
 
-__all__ = ["panel_script"]
+__all__ = ["panel_script", "static_script"]
 
-_SCRIPT = Path(__file__).parent / "static" / "panel.js"
+_FOLDER = Path(__file__).parent / "static"
 
 
 def panel_script() -> Path:
-    """Return the file that draws the panel, in the page and in the static form. Raises `RuncastError` if it was not built."""
-    if not _SCRIPT.is_file():
+    """Return the module that draws the living panel. Raises `RuncastError` if it was not built."""
+    return _built("panel.js")
+
+
+def static_script() -> Path:
+    """Return the script that brings the static form to life in a page. Raises `RuncastError` if it was not built."""
+    return _built("static.js")
+
+
+def _built(name: str) -> Path:
+    script = _FOLDER / name
+    if not script.is_file():
         raise RuncastError(
-            f"the panel was not built: {_SCRIPT} is missing; install runcast again (pip install --force-reinstall .)"
+            f"the panel was not built: {script} is missing; install runcast again (pip install --force-reinstall .)"
         )
-    return _SCRIPT
+    return script

@@ -8,7 +8,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Literal
 
-from runcast.widgets import panel_script
+from runcast.widgets import static_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,10 @@ __all__ = ["View"]
 
 FIRST_FORM, NEXT_FORM = 10.0, 60.0
 """Seconds after which a cell that runs on gets its first static form, and the next ones: what a killed kernel leaves behind."""
+
+
+FRAMES = frozenset({"snapshot", "delta", "run", "warning", "finished"})
+"""Kinds of messages that the page understands."""
 
 
 class View:
@@ -41,12 +45,13 @@ class View:
         self._context = contextvars.copy_context()
         self._stands = False
         self._brought = False
+        self._system: set[int] = set()
         self._due = time.monotonic() + FIRST_FORM
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def show(self, *, height: int, tensorboard: bool) -> None:
         """Make both outputs. Raises `RuncastError` if the panel was not built."""
-        script = panel_script()
+        script = static_script()
         if self._form == "widget":
             self._show_panel(height=height, tensorboard=tensorboard)
         self._publish("static", {"text/plain": "", "text/html": ""})
@@ -96,16 +101,23 @@ class View:
         if kind == "static" and header.get("token") is None:
             # ipykernel 7.0 cannot publish from a thread that has not this context.
             self._context.run(self._draw, header, buffers)
-        if kind not in ("snapshot", "delta", "run") or header.get("uid") != self._uid:
+        if kind not in FRAMES or header.get("uid", self._uid) != self._uid:
             return
         if kind == "run":
             self._facts = header
-        elif any(series["n"] for series in header["series"]):
+        elif self._has_news(header.get("series", [])):
             self._brought = True
             if time.monotonic() > self._due:
                 self._redraw()
         if self._relay is not None:
             self._relay.put(header, buffers)
+
+    def _has_news(self, series: list[dict[str, Any]]) -> bool:
+        """Whether a frame has points of the training: those of the system come all the time."""
+        self._system |= {
+            one["id"] for one in series if (one.get("root"), one.get("source")) == ("own", "system")
+        }
+        return any(one["n"] and one["id"] not in self._system for one in series)
 
     def _redraw(self, timeout: float = 0.0) -> None:
         """Ask for a form: one that is waited for is drawn by this thread, another by the link's when it comes."""
@@ -117,13 +129,15 @@ class View:
             self._draw(*reply)
 
     def _draw(self, header: dict[str, Any], buffers: list[bytes]) -> None:
+        if len(buffers) != 2:
+            self._report(f"the static form could not be drawn: {header.get('error', 'no reason was given')}")
+            return
         png, html = buffers
         data = {
-            "text/plain": f"runcast: {header['title']}",
+            "text/plain": self._line(),
             "image/png": base64.b64encode(png).decode("ascii"),
+            "text/html": html.decode(),
         }
-        if html:
-            data["text/html"] = html.decode()
         self._publish("static", data, update=True)
         self._stands = True
 
