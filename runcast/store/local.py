@@ -198,7 +198,8 @@ class LocalStore:
 
     def read(self, run: str, path: str, start: int, stop: int) -> bytes:
         """See `Store.read`."""
-        return files.read_bytes(self.path(run, path), start, min(stop, self.size(run, path)))
+        stop = min(stop, self.size(run, path))
+        return files.read_bytes(self.path(run, path), start, stop) if start < stop else b""
 
     def path(self, run: str, path: str) -> Path:
         """Return where a file of a run is on this disk."""
