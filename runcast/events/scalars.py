@@ -107,8 +107,6 @@ class ScalarReader:
     def _read_rows(self, rows: Rows, ordinals: Ordinals, length: int, columns: Columns) -> None:
         shapes = self._shapes.setdefault(length, [])
         for shape in tuple(shapes):
-            if not len(rows):
-                return
             before = len(rows)
             rows, ordinals = _take(shape, rows, ordinals, columns)
             if len(rows) < before and shape is not shapes[0]:
@@ -167,6 +165,8 @@ def _gather(
 
 def _take(shape: Shape, rows: Rows, ordinals: Ordinals, columns: Columns) -> tuple[Rows, Ordinals]:
     """Read the rows that match into the columns, and return the others."""
+    if not len(rows):
+        return rows, ordinals
     template, matched = shape.match(rows)
     rest = rows[:0], ordinals[:0]
     if matched is not None:

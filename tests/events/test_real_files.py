@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ from tensorboard.util import tensor_util
 from torch.utils.tensorboard import SummaryWriter
 
 from runcast.events import Decoder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHARED_DECODER = Decoder()
 
