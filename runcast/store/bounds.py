@@ -56,6 +56,18 @@ class Bounds:
             *(_number(x) for x in (row.last_wall_time, row.last, row.min, row.max)),
         )
 
+    def to_row(self) -> dict[str, Any]:
+        """Return those columns."""
+        return {
+            "count": self.count,
+            "first_step": self.first_step,
+            "last_step": self.last_step,
+            "last_wall_time": self.last_wall_time,
+            "last": self.last,
+            "min": self.min,
+            "max": self.max,
+        }
+
     def __or__(self, other: Bounds) -> Bounds:
         """Return the bounds over both stretches."""
         if not self.count or not other.count:

@@ -26,12 +26,17 @@ def select(
     if not len(step):
         return np.zeros(0, np.intp)
     low, high = step_range or (int(step[0]), int(step[-1]))
-    width = (float(high) - float(low) + 1) / pixels
-    bucket = np.minimum((step.astype(np.float64) - low) / width, pixels - 1).astype(np.int64)
-    first = np.flatnonzero(np.diff(bucket, prepend=-1))
+    edges = low + np.arange(pixels) * ((float(high) - float(low) + 1) / pixels)
+    begins = np.searchsorted(step, edges)
+    begins[0] = 0  # whatever rounding did to the first edge
+    first = np.unique(begins[begins < len(step)])
     length = np.diff(first, append=len(step))
     rows = [first, first + length - 1]
-    for extreme in (np.fmin.reduceat(value, first), np.fmax.reduceat(value, first)):
-        hits = np.flatnonzero(value == np.repeat(extreme, length))
-        rows.append(hits[np.diff(bucket[hits], prepend=-1) != 0])
+    missing = np.isnan(value)
+    some_missing = missing.any()
+    for extreme, nothing in ((np.minimum, np.inf), (np.maximum, -np.inf)):
+        column = np.where(missing, nothing, value) if some_missing else value
+        hits = np.flatnonzero(column == np.repeat(extreme.reduceat(column, first), length))
+        bucket = np.searchsorted(first, hits, side="right")
+        rows.append(hits[np.diff(bucket, prepend=0) != 0])
     return np.unique(np.concatenate(rows))

@@ -12,7 +12,6 @@ or of what other files leave of it, follow from its chunks', with at most one of
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, select
@@ -66,7 +65,7 @@ class Chunks:
                     "seq": seq,
                     "points": len(piece.step),
                 }
-                rows.append({**row, **asdict(bounds), "columns": encode(piece)})
+                rows.append({**row, **bounds.to_row(), "columns": encode(piece)})
                 seq += 1
             after[series] = seq
         if rows:
@@ -82,7 +81,7 @@ class Chunks:
             if head.first_step < lowest:
                 left = Bounds.of(left_in_chunk(self._read(head), lowest - 1))
             self._connection.execute(
-                schema.chunk.update().where(*mine, _chunk.seq == head.seq).values(**asdict(left))
+                schema.chunk.update().where(*mine, _chunk.seq == head.seq).values(**left.to_row())
             )
 
     def bounds_left(self, head: Any, cut_at: int | None, purges: Sequence[tuple[int, float]]) -> Bounds:

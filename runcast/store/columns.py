@@ -27,6 +27,7 @@ _HEADER = struct.Struct(
     "<BBBxI qQ qQ"
 )  # value form, widths of step and wall time, count; first and least difference of each
 _DEFLATED, _SINGLE = 1, 2
+_WORTH_DEFLATING = 64
 _WIDTHS = {0: None, 1: np.dtype("<u1"), 2: np.dtype("<u2"), 4: np.dtype("<u4"), 8: np.dtype("<u8")}
 
 
@@ -112,6 +113,8 @@ def _encode_values(column: NDArray[np.float64]) -> tuple[int, bytes]:
     else:
         raw = column
     data = raw.tobytes()
+    if len(raw) < _WORTH_DEFLATING:
+        return form, data
     deflated = zlib.compress(raw.view(np.uint8).reshape(len(raw), -1).T.tobytes(), 1)
     if len(deflated) < 0.75 * len(data):
         return form | _DEFLATED, deflated

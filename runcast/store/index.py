@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -34,6 +33,12 @@ _chunk = schema.chunk.c
 _part = schema.part.c
 _series = schema.series.c
 _summary = schema.summary.c
+
+
+_PUT_PART = insert(schema.part)
+_PUT_PART = _PUT_PART.on_conflict_do_update(
+    set_={column.name: _PUT_PART.excluded[column.name] for column in _part if not column.primary_key}
+)
 
 
 class _Arrival(NamedTuple):
@@ -85,7 +90,7 @@ class SourceIndex:
             if disturbed or not forward:
                 stale.add(series)
             start = lowest if part is None else min(lowest, part.start)
-            extended.append({"series": series, "start": start, "cut": part and part.cut, **asdict(bounds)})
+            extended.append({"series": series, "start": start, "cut": part and part.cut, **bounds.to_row()})
         next_seqs = chunks.append(
             {series: columns for series, (columns, pointers) in arrivals.items() if not pointers},
             {series: part.next_seq for series, part in parts.items()},
@@ -150,7 +155,7 @@ class SourceIndex:
             bounds |= Bounds.of(columns.rows(standing(columns, cut_at, purges)))
             if bounds != Bounds.from_row(part) or cut_at != part.cut:
                 same = {name: getattr(part, name) for name in ("series", "file", "start", "next_seq")}
-                changed.append({**same, "cut": cut_at, **asdict(bounds)})
+                changed.append({**same, "cut": cut_at, **bounds.to_row()})
         self._write_parts(changed)
 
     def _tie(self, span: Span) -> list[tuple[bool, bool]]:
