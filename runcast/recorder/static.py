@@ -71,9 +71,8 @@ def draw(
     shown = sorted(scalars, key=drawing_order)[:_MOST_SERIES]
     columns = {one.id: points(one) for one in shown}
     shown = [one for one in shown if len(columns[one.id].step)]
-    measured = [one for one in scalars if not is_system(one)] or scalars
     picture = compose(shown, columns)
-    png = paint(run, picture, points=sum(one.count for one in measured), seconds=_duration(run, measured))
+    png = paint(run, picture, points=sum(one.count for one in scalars), seconds=_duration(run, scalars))
     return png, _fragment(run, png, shown, columns, bundle=bundle, uid=uid)
 
 

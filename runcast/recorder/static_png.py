@@ -1,28 +1,18 @@
-"""The static form's picture: charts painted with matplotlib, laid out by hand in CSS pixels.
+"""The static form's picture: charts laid out by hand, in CSS pixels.
 
-matplotlib's own axes would take most of the time that a cell's end can spare, and its `pyplot` would keep global state. So
-the charts are plain artists on one figure; fonts, colours and text modes are all stated, whatever a user's matplotlibrc says.
+matplotlib's own axes would take most of the time that a cell's end can spare, so these charts are lines and text on a sheet.
 """
 
 from __future__ import annotations
 
-import io
 import math
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import font_manager
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.lines import Line2D
-from matplotlib.text import Text
-from matplotlib.transforms import Affine2D, Bbox, TransformedBbox
-from PIL import Image
 
 from runcast.recorder.static_charts import SMOOTHING, WIDTH
 from runcast.recorder.static_numbers import format_duration, format_tick, format_value, ticks
+from runcast.recorder.static_sheet import Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +29,6 @@ COLOURS = (
 )  # fmt: skip
 """The sources' colours, in order: the panel's on a light page."""
 
-_SHARPNESS = 2
-"""The picture's own pixels for each CSS pixel."""
-
 _INK, _MUTED, _GRID, _AXIS = "#1b2430", "#68758a", "#e9edf2", "#c9d1dc"
 _STATES = {"running": "#2a6fdb", "finished": "#129a74", "failed": "#d4403a", "crashed": "#d4403a"}
 
@@ -51,15 +38,6 @@ _TITLE, _X_LABELS, _ROW_GAP, _HEADING = 24, 20, 18, 24
 _MOST_LABELS = 4
 """A chart with more lines than this has no values at their ends."""
 
-_FAMILIES = ("Segoe UI", "Helvetica Neue", "Arial", "Liberation Sans")
-_FALLBACKS = (
-    "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "Yu Gothic",
-    "Malgun Gothic", "WenQuanYi Micro Hei", "Arial Unicode MS",
-)  # fmt: skip
-_NO_GLYPH = "\N{WHITE VERTICAL RECTANGLE}"
-
-Align = Literal["left", "center", "right"]
-
 
 def paint(run: RunRecord, picture: Picture, *, points: int, seconds: float) -> bytes:
     """Return the picture as PNG. `points` and `seconds` are the run's, for the line under its name."""
@@ -68,7 +46,7 @@ def paint(run: RunRecord, picture: Picture, *, points: int, seconds: float) -> b
     columns = max((len(row) for row in _rows(picture.charts, columns)), default=1)
     plot_height = _PLOT_HEIGHTS[columns]
     width = (WIDTH - 2 * _MARGIN - (columns - 1) * _GAP) / columns
-    sheet = _Sheet()
+    sheet = Sheet()
     top = _header(sheet, run, picture, points, seconds)
     group = ""
     for row in _rows(picture.charts, columns):
@@ -109,7 +87,7 @@ def _rows(charts: Sequence[Chart], columns: int) -> list[list[tuple[int, Chart]]
     return rows
 
 
-def _header(sheet: _Sheet, run: RunRecord, picture: Picture, points: int, seconds: float) -> float:
+def _header(sheet: Sheet, run: RunRecord, picture: Picture, points: int, seconds: float) -> float:
     """Write the run's name, what became of it and the legend; return where the charts begin."""
     room = WIDTH - 2 * _MARGIN
     sheet.text(_MARGIN, 30, sheet.fit(run.name, room, 17, bold=True), 17, _INK, bold=True)
@@ -135,7 +113,7 @@ def _header(sheet: _Sheet, run: RunRecord, picture: Picture, points: int, second
     return y + 24
 
 
-def _chart(sheet: _Sheet, chart: Chart, left: float, top: float, width: float, height: float) -> None:
+def _chart(sheet: Sheet, chart: Chart, left: float, top: float, width: float, height: float) -> None:
     title = sheet.fit(chart.tag, width, 11)
     x = left
     if chart.group and title.startswith(f"{chart.group}/"):
@@ -184,7 +162,7 @@ def _chart(sheet: _Sheet, chart: Chart, left: float, top: float, width: float, h
 
 
 def _end_labels(
-    sheet: _Sheet,
+    sheet: Sheet,
     drawn: Sequence[tuple[Line, Any, Any, Any]],
     ends: Sequence[str],
     right: float,
@@ -241,183 +219,9 @@ def _alone(values: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.flatnonzero(finite[1:-1] & ~finite[:-2] & ~finite[2:])
 
 
-class _Sheet:
-    """A white figure, `WIDTH` CSS pixels wide and as high as `png` is told, whose origin is the top left corner."""
-
-    def __init__(self) -> None:
-        self._figure = Figure(
-            figsize=(WIDTH / 72, 1), dpi=72 * _SHARPNESS, facecolor="white", edgecolor="white"
-        )
-        self._canvas = cast("Any", FigureCanvasAgg(self._figure))
-        self._measure: Any = self._canvas.get_renderer()
-        self._to_device = Affine2D()
-
-    def text(
-        self,
-        x: float,
-        y: float,
-        text: str,
-        size: float,
-        colour: str,
-        *,
-        bold: bool = False,
-        align: Align = "left",
-    ) -> float:
-        """Write `text` with its baseline at `y` and return where it ends (if it is aligned left)."""
-        text = _readable(text)
-        self._figure.add_artist(
-            Text(
-                x,
-                y,
-                text,
-                color=colour,
-                fontproperties=_font(size, bold=bold),
-                horizontalalignment=align,
-                verticalalignment="baseline",
-                transform=self._to_device,
-                parse_math=False,
-                usetex=False,
-                antialiased=True,
-            )
-        )
-        return x + (self.width(text, size, bold=bold) if align == "left" else 0)
-
-    def line(
-        self,
-        xs: Any,
-        ys: Any,
-        colour: str,
-        width: float,
-        *,
-        alpha: float = 1,
-        clip: tuple[float, float, float, float] | None = None,
-    ) -> None:
-        """Draw a line through the points, with a gap at each that is not finite."""
-        line = Line2D(
-            xs,
-            ys,
-            color=colour,
-            alpha=alpha,
-            linewidth=width,
-            linestyle="-",
-            marker="None",
-            antialiased=True,
-            solid_joinstyle="round",
-            solid_capstyle="butt",
-            transform=self._to_device,
-        )
-        self._figure.add_artist(line)
-        if clip is not None:
-            line.set_clip_box(TransformedBbox(_box(*clip), self._to_device))
-
-    def dot(self, x: float, y: float, radius: float, colour: str) -> None:
-        """Draw a filled circle."""
-        self._figure.add_artist(
-            Line2D(
-                [x],
-                [y],
-                linestyle="None",
-                marker="o",
-                markersize=2 * radius,
-                markerfacecolor=colour,
-                markeredgecolor="none",
-                markeredgewidth=0,
-                antialiased=True,
-                transform=self._to_device,
-            )
-        )
-
-    def width(self, text: str, size: float, *, bold: bool = False) -> float:
-        """Return how wide `text` is."""
-        width, _, _ = self._measure.get_text_width_height_descent(
-            _readable(text), _font(size, bold=bold), ismath=False
-        )
-        return float(width) / _SHARPNESS
-
-    def fit(self, text: str, room: float, size: float, *, bold: bool = False) -> str:
-        """Return `text`, with as much of its middle left out as it takes to fit in `room`."""
-        text = text[:1000]
-        if self.width(text, size, bold=bold) <= room:
-            return text
-        low, high = 0, len(text) - 1
-        while low < high:
-            kept = (low + high + 1) // 2
-            if self.width(_shorten(text, kept), size, bold=bold) <= room:
-                low = kept
-            else:
-                high = kept - 1
-        return _shorten(text, low)
-
-    def png(self, height: float) -> bytes:
-        """Draw and return the PNG."""
-        height = round(height)
-        self._figure.set_size_inches(WIDTH / 72, height / 72)
-        self._to_device.scale(_SHARPNESS, -_SHARPNESS).translate(0, height * _SHARPNESS)
-        self._canvas.draw()
-        image = Image.fromarray(np.asarray(self._canvas.buffer_rgba())).convert("RGB")
-        # So few colours are in it that a palette of 256 cannot be told from all of them, at a third of the size.
-        image = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        image.putpalette([255 if level == 254 else level for level in image.getpalette() or ()])
-        file = io.BytesIO()
-        image.save(file, "png", compress_level=6)
-        return file.getvalue()
-
-
-def _shorten(text: str, kept: int) -> str:
-    head = kept - kept * 2 // 3
-    return f"{text[:head]}…{text[len(text) - (kept - head) :]}"
-
-
-def _box(left: float, top: float, right: float, bottom: float) -> Any:
-    return Bbox([[left, top], [right, bottom]])
-
-
-@cache
-def _font(size: float, *, bold: bool) -> FontProperties:
-    return FontProperties(
-        family=_families(),
-        size=size,
-        weight="bold" if bold else "normal",
-        style="normal",
-        variant="normal",
-        stretch="normal",
-    )
-
-
-@cache
-def _families() -> list[str]:
-    """Return the fonts to look in for each character, of those that are here; the last resort comes with matplotlib."""
-    here = set(font_manager.get_font_names())
-    return [
-        *[name for name in _FAMILIES if name in here][:1],
-        "DejaVu Sans",
-        *[name for name in _FALLBACKS if name in here][:2],
-    ]
-
-
-def _readable(text: str) -> str:
-    """Return `text` with something in place of characters that no font has, and of those that would break the line."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        character if ord(character) in _covered() else " " if character.isspace() else _NO_GLYPH
-        for character in text
-    )
-
-
-@cache
-def _covered() -> frozenset[int]:
-    """Return the characters that can be drawn."""
-    codes: set[int] = set()
-    for family in _families():
-        path = font_manager.findfont(FontProperties(family=[family]))
-        codes.update(font_manager.get_font(path).get_charmap())
-    return frozenset(code for code in codes if code >= 32 and code != 127)
-
-
 def warm_fonts() -> None:
     """Have matplotlib find its fonts and draw one letter in each that is used."""
-    sheet = _Sheet()
+    sheet = Sheet()
     for bold in (False, True):
         sheet.text(0, 20, "0", 11, _INK, bold=bold)
     sheet.png(40)

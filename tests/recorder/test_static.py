@@ -257,7 +257,7 @@ def test_the_picture_is_the_same_whatever_matplotlibrc_says(tmp_path: Path) -> N
     """A user's matplotlib settings neither change the picture nor are changed, and no window system is touched."""
     (tmp_path / "matplotlibrc").write_text(
         "text.usetex: True\nfont.family: serif\nlines.marker: o\nlines.linewidth: 9\nsavefig.dpi: 30\nfigure.facecolor: red\n"
-        "backend: tkagg\naxes.unicode_minus: False\ntext.antialiased: False\n"
+        "backend: tkagg\naxes.unicode_minus: False\n"
     )
     pictures = [
         subprocess.run(
