@@ -68,8 +68,10 @@ def board(logdir: Path) -> Iterator[LazyTensorBoard]:
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[LazyTensorBoard]:
-    """A TensorBoard that nobody has opened, over a logdir that does not exist yet."""
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LazyTensorBoard]:
+    """A TensorBoard that nobody has opened, over a logdir that does not exist yet; its notes go to `tmp_path / "tmp"`."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     board = LazyTensorBoard(tmp_path / "logs")
     yield board
     board.close()
@@ -169,8 +171,8 @@ def test_comes_back_after_it_died(fresh: LazyTensorBoard) -> None:
     assert fresh.child not in (None, first)
 
 
-def test_close_ends_it(fresh: LazyTensorBoard) -> None:
-    """Closing ends TensorBoard with its data server, frees the port and drops whoever is connected."""
+def test_close_ends_it(fresh: LazyTensorBoard, tmp_path: Path) -> None:
+    """Closing ends TensorBoard and its data server, frees the port, drops whoever is connected, and leaves no files."""
     fetch(fresh.port, "/data/environment")
     child = fresh.child
     assert child is not None
@@ -183,6 +185,7 @@ def test_close_ends_it(fresh: LazyTensorBoard) -> None:
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", fresh.port), timeout=10)
     fresh.close()
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 OWNER = """
