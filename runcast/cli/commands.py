@@ -1,0 +1,222 @@
+"""The commands, and what they accept. What they show is in `tables` and `shapes`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runcast.run.record import RunRecord
+    from runcast.store.local import LocalStore
+    from runcast.store.protocol import FileRecord
+
+__all__ = ["runcast"]
+
+DEFAULT_RUNS = 50
+DEFAULT_POINTS = 40
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+a_run = click.argument("run", metavar="RUN")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--dir",
+    "place",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where runs are kept (default: $RUNCAST_DIR, else the user's data folder).",
+)
+@click.pass_context
+def runcast(context: click.Context, place: Path | None) -> None:
+    """Look at recorded runs.
+
+    RUN is a run's id, the beginning of one, a name that only one run has, or `latest`.
+    """
+    context.obj = place
+
+
+@runcast.command()
+@click.option("-p", "--project", metavar="P", help="Only runs of this project.")
+@click.option("-n", "limit", metavar="N", type=click.IntRange(min=0), help="The newest N runs (0: all).")
+@as_json
+@click.pass_obj
+def runs(place: Path | None, project: str | None, limit: int | None, as_json: bool) -> None:
+    """List runs, newest first: the newest 50, or all of them with --json."""
+    from runcast.cli import shapes, tables  # noqa: PLC0415 - `--help` waits for none of this
+    from runcast.store.protocol import RunQuery  # noqa: PLC0415
+
+    count = (None if as_json else DEFAULT_RUNS) if limit is None else (limit or None)
+    store = _open(place)
+    found = [] if store is None else store.runs(RunQuery(project=project, limit=count and count + 1))
+    listed = [(run, [] if store is None else store.series(run.id)) for run in found[:count]]
+    if as_json:
+        click.echo(shapes.dumps([shapes.run_shape(run, series) for run, series in listed]))
+    elif not listed:
+        what = f"no runs of project {project!r}" if project is not None else "no runs yet"
+        click.echo(f"{what} in {_folder(place)}")
+    else:
+        tables.show_runs(
+            [(run, shapes.summary(series)) for run, series in listed], more=len(found) > len(listed)
+        )
+
+
+@runcast.command()
+@a_run
+@as_json
+@click.pass_obj
+def show(place: Path | None, run: str, as_json: bool) -> None:
+    """Show one run: what it is, its series and its files."""
+    from runcast.cli import shapes, tables  # noqa: PLC0415
+
+    store, found = _find(place, run)
+    series, files = store.series(found.id), store.files(found.id)
+    if as_json:
+        shape = shapes.run_shape(found, series)
+        shape["series"] = [shapes.series_shape(each) for each in series]
+        shape["files"] = [shapes.file_shape(each) for each in files]
+        click.echo(shapes.dumps(shape))
+    else:
+        tables.show_run(found, series, files, store.root)
+
+
+@runcast.command()
+@a_run
+@click.argument("tag")
+@click.option("-s", "--source", metavar="S", help="The source (such as train), where several have the tag.")
+@click.option("-r", "--root", metavar="R", help="The root (the logdir's name), where several have the tag.")
+@click.option(
+    "--points",
+    metavar="N",
+    type=click.IntRange(min=4),
+    help="At most N points; peaks are kept (default: all with --json or --csv, else 40).",
+)
+@as_json
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.pass_obj
+def history(
+    place: Path | None,
+    run: str,
+    tag: str,
+    source: str | None,
+    root: str | None,
+    points: int | None,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Print the values of one series."""
+    from runcast.cli import shapes, tables  # noqa: PLC0415
+    from runcast.cli.find import find_series  # noqa: PLC0415
+
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+    store, found = _find(place, run)
+    series = find_series(store.series(found.id), found.id, tag, source=source, root=root)
+    most = points if points or as_json or as_csv else DEFAULT_POINTS
+    few = most is not None and series.count > most
+    columns = store.points(
+        found.id, series.root, series.source, series.tag, pixels=most // 4 if few and most else None
+    )
+    rows = list(zip(columns.step.tolist(), columns.wall_time.tolist(), columns.value.tolist(), strict=True))
+    if as_json:
+        click.echo(
+            shapes.dumps([dict(zip(("step", "wall_time", "value"), row, strict=True)) for row in rows])
+        )
+    elif as_csv:
+        lines = [
+            f"{step},{shapes.number(wall_time)},{shapes.number(value)}" for step, wall_time, value in rows
+        ]
+        click.echo("\n".join(["step,wall_time,value", *lines]))
+    else:
+        tables.show_history(series, rows)
+
+
+@runcast.command()
+@click.argument("run", metavar="[RUN]", required=False)
+@as_json
+@click.pass_obj
+def status(place: Path | None, run: str | None, as_json: bool) -> None:
+    """Show watched files, and how far each is recorded: of one run, of all that are running, or of the latest."""
+    from runcast.cli import shapes, tables  # noqa: PLC0415
+    from runcast.store.protocol import RunQuery  # noqa: PLC0415
+
+    if run is None:
+        store = _open(place)
+        running = [] if store is None else store.runs(RunQuery(state="running"))
+        chosen = running or ([] if store is None else store.runs(RunQuery(limit=1)))
+    else:
+        store, found = _find(place, run)
+        chosen = [found]
+    listed = [] if store is None else [(each, _watched(each, store.files(each.id))) for each in chosen]
+    if as_json:
+        shaped = [
+            {"run": {"id": each.id, "name": each.name, "state": each.state}, "files": w} for each, w in listed
+        ]
+        click.echo(shapes.dumps(shaped))
+    elif store is None or not listed:
+        click.echo(f"no runs yet in {_folder(place)}")
+    else:
+        tables.show_status(listed, store.network)
+
+
+def _watched(run: RunRecord, files: Sequence[FileRecord]) -> list[dict[str, Any]]:
+    """Return how far each file is recorded, now.
+
+    A run that has ended stopped at its last record, so what its sources became later is none of its business.
+    """
+    rows = []
+    for file in files:
+        size, why = file.source_size or file.size, file.why
+        if file.source_path and run.state in {"running", "crashed"}:
+            try:
+                size = os.stat(file.source_path).st_size  # noqa: PTH116 - a path of the user's, as it is
+            except FileNotFoundError:
+                why = why or "the file is gone; what was recorded is kept"
+            except OSError as error:
+                why = why or f"cannot be read: {error.strerror}"
+        rows.append(
+            {
+                "path": file.path,
+                "source": file.source_path,
+                "size": size,
+                "recorded": file.size,
+                "lag": max(0, size - file.size),
+                "skipped": file.skipped,
+                "state": file.state,
+                "why": why,
+            }
+        )
+    return rows
+
+
+def _folder(place: Path | None) -> Path:
+    from runcast.settings import runcast_dir  # noqa: PLC0415
+
+    return runcast_dir() if place is None else place.expanduser().absolute()
+
+
+def _open(place: Path | None) -> LocalStore | None:
+    """Open the store, None if there is none yet: looking makes no folder."""
+    folder = _folder(place)
+    if not (folder / "store.db").exists():
+        return None
+    import runcast.store  # noqa: PLC0415
+
+    return runcast.store.open(folder)
+
+
+def _find(place: Path | None, run: str) -> tuple[LocalStore, RunRecord]:
+    from runcast.cli.find import find_run  # noqa: PLC0415
+    from runcast.errors import RunNotFound  # noqa: PLC0415
+
+    store = _open(place)
+    if store is None:
+        raise RunNotFound(
+            f"there are no runs in {_folder(place)}; name another folder with --dir or RUNCAST_DIR"
+        )
+    return store, find_run(store, run)
