@@ -211,6 +211,7 @@ class Intake:
         if step.batch is not None:
             self._panels.add(pump.path, step.batch)
         if pump.state == "replaced":
+            ledger.note_files([pump.record()], now, everything=True)
             sources.succeed(pump)
         elif pump.state == "quarantined" or (final and not step.more):
             self._set_aside(pump)

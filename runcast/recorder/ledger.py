@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runcast.store.protocol import Facts
@@ -37,7 +38,8 @@ class Ledger:
         self._told: RunRecord | None = None
         self._heartbeat = float("-inf")
         self._files: dict[str, tuple[FileRecord, float]] = {}
-        store.create(run)
+        # However it ended: until all of it is recorded, it is a run that runs.
+        store.create(replace(run, state="running", ended=None))
 
     def note_run(self, run: RunRecord, now: float) -> None:
         """Tell what has changed of the run (but for its end), and every `HEARTBEAT` that it lives."""

@@ -65,8 +65,8 @@ class Pump:
         self.path = path
         self.save = save
         self.in_place = in_place
-        self.state = "waiting"
-        self.why = "the file is not there yet"
+        self.state = "recording"
+        self.why = ""
         self.size = 0
         self.skipped = 0
         self.records = 0
@@ -160,7 +160,9 @@ class Pump:
             status = os.stat(self.origin)  # noqa: PTH116  hundreds of files, five times a second
         except FileNotFoundError:
             self._unsure = True
-            if self.state != "waiting":
+            if self._mark is None:
+                self._rest("waiting", "the file is not there yet", now)
+            else:
                 self._rest("gone", "the file is gone; what was recorded of it is kept", now)
             return None
         except OSError as error:

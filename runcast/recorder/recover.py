@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def complete_unfinished(root: Path) -> list[str]:
         return found
     command = [sys.executable, "-c", _COMPLETE, json.dumps(sys.path)]
     try:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [*command, *(str(root / "runs" / run) for run in found), "--complete"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -71,6 +72,8 @@ def complete_unfinished(root: Path) -> list[str]:
         )
     except OSError as error:
         raise StoreError(f"cannot start {sys.executable} to complete runs: {error.strerror}") from error
+    # It may outlive us; if it does not, it is not to stay behind as a zombie.
+    threading.Thread(target=process.wait, name="completing", daemon=True).start()
     return found
 
 

@@ -67,6 +67,8 @@ class Sources:
             if not row.source_path:
                 continue
             self._owners[row.path] = row.source_path
+            if row.state == "replaced":
+                self._ignored[row.path] = row
             earlier = self._recorded_before.get(row.source_path)
             if row.state != OLDER and (earlier is None or _generation(row.path) > _generation(earlier.path)):
                 self._recorded_before[row.source_path] = row
