@@ -19,7 +19,18 @@ MAY_IMPORT = {
     "recorder": {"store", "run", "events", "errors", "settings"},
     "cli": {"recorder", "store", "run", "events", "errors", "settings"},
 }
-HEAVY = ("numpy", "torch", "tensorflow", "sqlalchemy", "matplotlib", "tensorboard", "anywidget", "ipywidgets", "google.protobuf", "psutil")
+HEAVY = (
+    "numpy",
+    "torch",
+    "tensorflow",
+    "sqlalchemy",
+    "matplotlib",
+    "tensorboard",
+    "anywidget",
+    "ipywidgets",
+    "google.protobuf",
+    "psutil",
+)
 
 
 def imported_names(path: Path) -> set[str]:
@@ -30,7 +41,11 @@ def imported_names(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "runcast" else [node.module]
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if node.module == "runcast"
+                else [node.module]
+            )
         found |= {name.split(".")[1] for name in names if name.startswith("runcast.")}
     return found
 

@@ -46,7 +46,9 @@ def main() -> None:
     name = parser.parse_args().name
     if sys.version_info < (3, 10):
         version = ".".join(map(str, sys.version_info[:3]))
-        sys.exit(f"runcast needs Python 3.10 or newer; {sys.executable} is {version}. Set PYTHON=python3.12, say.")
+        sys.exit(
+            f"runcast needs Python 3.10 or newer; {sys.executable} is {version}. Set PYTHON=python3.12, say."
+        )
     folder = ENVIRONMENTS / name
     environment = KNOWN[name]
     stamp = folder / "made-from"
@@ -121,7 +123,9 @@ def install_debian(package: str) -> None:
             [*prefix, apt, *arguments], capture_output=True, text=True, env=env
         )
         if done.returncode:
-            sys.exit(f"apt-get {' '.join(arguments)} failed:\n{done.stderr}\nInstall {package}, then run this again.")
+            sys.exit(
+                f"apt-get {' '.join(arguments)} failed:\n{done.stderr}\nInstall {package}, then run this again."
+            )
 
 
 def run(*command: str | Path) -> None:
