@@ -11,18 +11,11 @@ from pathlib import Path
 import pytest
 
 import runcast
+from runcast.errors import RunNotFound
 from runcast.run.journal import read_journal
+from runcast.store.local import LocalStore
 
 ROOT = Path(runcast.__file__).parents[1]
-
-
-def until(condition, timeout=10.0):
-    """What `condition()` returns, once that is true."""
-    deadline = time.monotonic() + timeout
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
-    return value
 
 
 @dataclass
@@ -58,6 +51,15 @@ class Place:
         assert process.returncode == status, err
         return out, err
 
+    @staticmethod
+    def until(condition, timeout=20.0):
+        """What `condition()` returns, once that is true."""
+        deadline = time.monotonic() + timeout
+        while not (value := condition()):
+            assert time.monotonic() < deadline, "it did not come true in time"
+            time.sleep(0.05)
+        return value
+
     @property
     def runs(self):
         """The runs' folders, oldest first."""
@@ -67,6 +69,27 @@ class Place:
         """The entries of a run's journal."""
         entries = read_journal(self.runs[run] / "run.jsonl")[0]
         return [entry for entry in entries if op in (None, entry["op"])]
+
+    def end(self, run=-1, timeout=30.0):
+        """How a run ended, as the store knows it once its recorder is done."""
+        with LocalStore(self.store) as store:
+
+            def ended():
+                try:
+                    found = store.run(self.runs[run].name)
+                except RunNotFound:  # its recorder has not begun
+                    return None
+                return found if found.state != "running" else None
+
+            return self.until(ended, timeout)
+
+    def values(self, tag, run=-1):
+        """The recorded (step, value) pairs of the one series with this tag."""
+        with LocalStore(self.store) as store:
+            run_id = self.runs[run].name
+            (series,) = [each for each in store.series(run_id) if each.tag == tag]
+            points = store.points(run_id, series.root, series.source, tag)
+        return list(zip(points.step.tolist(), points.value.tolist(), strict=True))
 
 
 @pytest.fixture

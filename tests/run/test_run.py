@@ -1,0 +1,480 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+import pytest
+
+
+def test_a_run_from_python(place):
+    """With one statement a script is a run: named, in the folder's project, with its numbers recorded at its end."""
+    out, err = place.run("""
+        import runcast
+        with runcast.init(config={"lr": 0.1}) as run:
+            assert runcast.run is run
+            run.config.epochs = 3
+            run.name = "renamed"
+            for step in range(5):
+                run.log({"loss": step / 2, "by": {"layer": 1}})
+        assert runcast.run is None
+        print(run.id, run.state)
+    """)
+    assert err == ""
+    assert out.split() == [place.runs[0].name, "finished"]
+    (start,) = place.entries("start")
+    assert re.fullmatch(r"[a-z]+-[a-z]+-\d+", start["name"])
+    assert (start["project"], start["cwd"]) == ("project", str(place.folder))
+    assert start["facts"]["command"].endswith("script.py")
+    end = place.end()
+    assert (end.state, end.name, end.config) == ("finished", "renamed", {"lr": 0.1, "epochs": 3})
+    assert place.values("loss") == [(step, step / 2) for step in range(5)]
+    assert place.values("by/layer") == [(step, 1.0) for step in range(5)]
+
+
+def test_starting_is_fast_and_light(place):
+    """`import runcast` loads nothing; a run starts in a moment and brings no framework or database into the training."""
+    out, _ = place.run("""
+        import sys, time
+        before = set(sys.modules)
+        import runcast
+        loaded = {name.split(".")[0] for name in set(sys.modules) - before}
+        print(loaded - sys.stdlib_module_names)
+        print(sorted(name for name in sys.modules if name.startswith("runcast.")))
+        began = time.perf_counter()
+        run = runcast.init(sync_tensorboard=True)
+        print(time.perf_counter() - began < 2.0)
+        run.log({"loss": 1.0})
+        heavy = {"numpy", "torch", "tensorflow", "sqlalchemy", "matplotlib", "tensorboard", "google.protobuf", "IPython"}
+        print(heavy & sys.modules.keys())
+    """)
+    assert out.splitlines() == ["{'runcast'}", "[]", "True", "set()"]
+
+
+def test_steps_of_run_log(place):
+    """Steps count by themselves, go on from a given one, and follow `global_step`, which is no series itself."""
+    place.run("""
+        import runcast
+        run = runcast.init()
+        run.log({"a": 0})
+        run.log({"a": 1})
+        run.log({"a": 2}, step=10)
+        run.log({"a": 3})
+        run.log({"a": 4, "global_step": 20})
+    """)
+    assert place.end().state == "finished"
+    assert place.values("a") == [(0, 0.0), (1, 1.0), (10, 2.0), (11, 3.0), (20, 4.0)]
+    with pytest.raises(ValueError, match="unpack"):
+        place.values("global_step")
+
+
+def test_step_is_ignored_while_tensorboard_is_synced(place):
+    """As with W&B: `step=` is ignored and that is said once; `global_step` in the dict is honoured."""
+    _, err = place.run("""
+        import runcast
+        run = runcast.init(sync_tensorboard=True)
+        run.log({"a": 0}, step=7)
+        run.log({"a": 1}, step=8)
+        run.log({"a": 2, "global_step": 30})
+    """)
+    assert err.count("is ignored while TensorBoard is synced") == 1
+    assert place.end().state == "finished"
+    assert place.values("a") == [(0, 0.0), (1, 1.0), (30, 2.0)]
+
+
+def test_values_that_are_no_numbers(place):
+    """What cannot be charted is left out and said once a key; training goes on."""
+    _, err = place.run("""
+        import runcast
+        class Odd:
+            def item(self):
+                raise SystemError("what?")
+        run = runcast.init()
+        for step in range(3):
+            run.log({"good": step, "text": "hello", "odd": Odd(), "many": [1, 2], 3: 4})
+    """)
+    lines = [line for line in err.splitlines() if "is left out" in line]
+    assert lines == [
+        "runcast: run.log takes numbers; 'text' is a str and is left out",
+        "runcast: run.log takes numbers; 'odd' is a Odd and is left out",
+        "runcast: run.log takes numbers; 'many' is a list and is left out",
+    ]
+    assert place.end().state == "finished"
+    assert place.values("good") == [(0, 0.0), (1, 1.0), (2, 2.0)]
+    assert place.values("3") == [(0, 4.0), (1, 4.0), (2, 4.0)]
+
+
+ENDINGS = {
+    "it just ends": ("run = runcast.init()", 0, ("finished", None)),
+    "exception": (
+        "run = runcast.init()\nraise ValueError('no  data\\nhere')",
+        1,
+        ("failed", "ValueError: no data here"),
+    ),
+    "sys.exit": ("import sys\nrun = runcast.init()\nsys.exit(3)", 3, ("failed", "exit status 3")),
+    "sys.exit with a text": ("import sys\nrun = runcast.init()\nsys.exit('no')", 1, ("failed", "exit: no")),
+    "sys.exit(0)": ("import sys\nrun = runcast.init()\nsys.exit(0)", 0, ("finished", None)),
+    "exception in with": (
+        "with runcast.init():\n    1 / 0",
+        1,
+        ("failed", "ZeroDivisionError: division by zero"),
+    ),
+    "sys.exit in with": ("import sys\nwith runcast.init():\n    sys.exit(2)", 2, ("failed", "exit status 2")),
+    "caught": (
+        "try:\n    run = runcast.init()\n    1 / 0\nexcept ZeroDivisionError:\n    pass",
+        0,
+        ("finished", None),
+    ),
+    "said": ("runcast.init().finish('failed', error='it diverged')", 0, ("failed", "it diverged")),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_endings(place, ending):
+    """However a script ends, its run is marked so, and its own exit status and traceback are as without us."""
+    source, status, expected = ENDINGS[ending]
+    _, err = place.run(f"import runcast\n{source}\n", status=status)
+    assert ("Traceback" in err) == (status == 1 and "text" not in ending)
+    (finish,) = place.entries("finish")
+    assert (finish["state"], finish["error"]) == expected
+    assert place.end().state == expected[0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+@pytest.mark.parametrize("how", ["with runcast.init() as run:", "run = runcast.init()\nif True:"])
+def test_interrupting_is_no_failure(place, how):
+    """Ctrl-C ends a run as finished and interrupted."""
+    with place.start(
+        f"import runcast, time\n{how}\n    print('up', flush=True)\n    time.sleep(60)\n"
+    ) as process:
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    (finish,) = place.entries("finish")
+    assert (finish["state"], finish["interrupted"]) == ("finished", True)
+
+
+def test_hooks_are_put_back(place):
+    """After the finish, sys.excepthook, sys.exit and what others put on top of them are as they were."""
+    out, _ = place.run("""
+        import sys
+        import runcast
+        hooks = sys.excepthook, sys.exit
+        run = runcast.init()
+        assert sys.exit is not hooks[1]
+        run.finish()
+        print((sys.excepthook, sys.exit) == hooks)
+        second = runcast.init()
+        mine = lambda *error: None
+        sys.excepthook = mine
+        second.finish()
+        print(sys.excepthook is mine)
+    """)
+    assert out.split() == ["True", "True"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
+def test_a_killed_script(place):
+    """A script that is killed is marked as crashed, with all that it had logged."""
+    with place.start("""
+        import time
+        import runcast
+        run = runcast.init()
+        for step in range(100):
+            run.log({"loss": step})
+        print("up", flush=True)
+        time.sleep(60)
+    """) as process:
+        assert process.stdout.readline() == "up\n"
+        process.kill()
+    assert place.end().state == "crashed"
+    assert place.values("loss") == [(step, float(step)) for step in range(100)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
+def test_a_killed_recorder(place):
+    """A recorder that is killed is replaced, and cells do not wait for it meanwhile; nothing is lost or doubled."""
+    out, err = place.run("""
+        import os, signal, time
+        import runcast
+        run = runcast.init()
+        run.log({"loss": 0})
+        assert run.drain(30.0)
+        killed = run.recorder_pid
+        os.kill(killed, signal.SIGKILL)
+        while run.recorder_pid == killed:
+            time.sleep(0.001)
+        run.log({"loss": 1})
+        began = time.monotonic()
+        print(run.drain(30.0), time.monotonic() - began < 1.0)
+        deadline = time.monotonic() + 30
+        while not run.drain(1.0):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        print(run.recorder_pid != killed)
+    """)
+    assert (out.split(), err) == (["False", "True", "True"], "")
+    assert place.end().state == "finished"
+    assert place.values("loss") == [(0, 0.0), (1, 1.0)]
+
+
+def test_the_end_of_a_kernel_does_not_wait(place):
+    """A kernel that shuts down waits at most a tenth of a second; an open cell makes the run an interrupted one."""
+    out, _ = place.run("""
+        import atexit, time
+        import runcast
+        began = []
+        atexit.register(lambda: print(time.monotonic() - began[0]))
+        run = runcast.init(notebook=True)
+        run.mark_cell("begin", 1, "cell-id")
+        run.mark_cell("end", 1, "cell-id")
+        run.mark_cell("begin", 2)
+        run.log({"loss": 1.0})
+        atexit.register(lambda: began.append(time.monotonic()))
+    """)
+    assert float(out) < 0.4
+    (finish,) = place.entries("finish")
+    assert (finish["state"], finish["interrupted"]) == ("finished", True)
+    assert [(entry["event"], entry["n"], entry["cell"]) for entry in place.entries("cell")] == [
+        ("begin", 1, "cell-id"),
+        ("end", 1, "cell-id"),
+        ("begin", 2, None),
+    ]
+    assert place.end().state == "finished"
+    assert place.values("loss") == [(0, 1.0)]
+
+
+def test_a_new_run_finishes_the_one_before(place):
+    """One run at a time: init ends the run before it; its late calls do nothing and hurt nobody."""
+    place.run("""
+        import runcast
+        first = runcast.init(name="first")
+        second = runcast.init(name="second")
+        assert (first.state, second.state, runcast.run) == ("finished", "running", second)
+        assert first.finish("failed")
+        first.log({"loss": 1})
+        first.mark_cell("begin", 1)
+        assert first.drain()
+        runcast.log({"loss": 2})
+        runcast.finish()
+        runcast.finish()
+        try:
+            runcast.log({"loss": 3})
+        except runcast.errors.RuncastError as error:
+            assert "needs a run" in str(error)
+        else:
+            raise AssertionError
+    """)
+    assert [place.entries("start", run)[0]["name"] for run in (0, 1)] == ["first", "second"]
+    assert len(place.entries("finish", 0)) == 1
+    assert place.values("loss", 1) == [(0, 2.0)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_forked_children(place):
+    """A forked child can neither end its parent's run nor write into its log, but what its writers write is recorded."""
+    out, err = place.run(
+        """
+        import multiprocessing, os, sys
+        import runcast
+        from tensorboard.summary import Writer
+
+        def train():
+            assert not run.owned
+            run.log({"loss": -1})
+            run.finish("failed")
+            writer = Writer("logs/child")
+            for step in range(10):
+                writer.add_scalar("loss", step, step)
+            writer.close()
+
+        run = runcast.init(sync_tensorboard=True)
+        run.log({"own": 1})
+        child = multiprocessing.get_context("fork").Process(target=train)
+        child.start()
+        child.join(30)
+        print(child.exitcode, run.state)
+        pid = os.fork()
+        if pid == 0:
+            sys.exit(5)  # with atexit handlers and all
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), run.state)
+        run.log({"own": 2})
+        """
+    )
+    assert (out.split(), err) == (["0", "running", "5", "running"], "")
+    (writer,) = place.entries("writer")
+    assert writer["by"].startswith("child:")
+    assert writer["source"] == "logs/child"
+    assert len(place.entries("finish")) == 1
+    assert place.end().state == "finished"
+    assert place.values("own") == [(0, 1.0), (1, 2.0)]
+    assert place.values("loss") == [(step, float(step)) for step in range(10)]
+
+
+def test_a_writer_that_stays_open_across_two_runs(place):
+    """It appears in both, whole in the second; what comes after the first run's end is not in the first."""
+    place.run("""
+        import runcast
+        from tensorboardX import SummaryWriter
+        writer = SummaryWriter("logs")
+        first = runcast.init(sync_tensorboard=True)
+        writer.add_scalar("loss", 0, 0)
+        assert first.finish()
+        writer.add_scalar("loss", 1, 1)
+        second = runcast.init(sync_tensorboard=True)
+        writer.add_scalar("loss", 2, 2)
+        writer.close()
+    """)
+    assert [
+        (entry["source"], entry["adopted"]) for run in (0, 1) for entry in place.entries("writer", run)
+    ] == [
+        ("logs", True),
+        ("logs", True),
+    ]
+    assert place.end(1).state == "finished"
+    assert place.values("loss", 0) == [(0, 0.0)]
+    assert place.values("loss", 1) == [(0, 0.0), (1, 1.0), (2, 2.0)]
+
+
+def test_without_sync_nothing_is_captured(place):
+    """A run that does not sync TensorBoard records what it logs itself and no writers."""
+    place.run("""
+        import runcast
+        from tensorboardX import SummaryWriter
+        run = runcast.init()
+        SummaryWriter("logs").close()
+        run.finish()
+    """)
+    assert place.entries("writer") == []
+
+
+def test_patch_says_more(place):
+    """runcast.tensorboard.patch names a root and keeps event files or not, before the run or in it; twice is as once."""
+    place.run("""
+        import runcast
+        from tensorboardX import SummaryWriter
+        runcast.tensorboard.patch(root_logdir="logs", save=False)
+        runcast.tensorboard.patch(root_logdir="logs", save=False)
+        SummaryWriter("logs/early").close()
+        run = runcast.init()
+        SummaryWriter("elsewhere").close()
+        runcast.tensorboard.patch(root_logdir="more/logs")
+        SummaryWriter("more/logs/late").close()
+        runcast.tensorboard.unpatch()
+        runcast.tensorboard.unpatch()
+        SummaryWriter("not/seen").close()
+    """)
+    assert [(entry["root"], entry["path"], entry["save"]) for entry in place.entries("watch")] == [
+        ("logs", str(place.folder / "logs"), False),
+        ("logs~2", str(place.folder / "more/logs"), False),
+    ]
+    assert [(entry["root"], entry["source"], entry["save"]) for entry in place.entries("writer")] == [
+        ("logs", "early", False),
+        ("cwd", "elsewhere", False),
+        ("logs~2", "late", False),
+    ]
+
+
+def test_the_users_modules_do_not_reach_the_recorder(place):
+    """A random.py, types.py or numpy.py beside the script, or on PYTHONPATH by that folder, does not break recording."""
+    for name in ("types", "numpy", "random", "sqlalchemy", "runcast_", "secrets", "queue"):
+        (place.folder / f"{name}.py").write_text("raise RuntimeError('the wrong module')")
+    source = """
+        import sys, os
+        sys.path.remove(os.getcwd())
+        os.environ["PYTHONPATH"] += os.pathsep + os.getcwd() + os.pathsep
+        import runcast
+        run = runcast.init()
+        run.log({"loss": 1.0})
+        assert run.drain(30.0)
+    """
+    _, err = place.run(source)
+    assert err == ""
+    assert place.end().state == "finished"
+
+
+def test_bad_input(place):
+    """A file for a folder, a config that is no mapping, a store that cannot be made: one clear line, no half-made run."""
+    (place.folder / "file").write_text("")
+    out, _ = place.run("""
+        import runcast
+        from runcast.errors import RuncastError
+        run = runcast.init()
+        for arguments in (
+            {"logdirs": ["file"]},
+            {"config": 3},
+            {"project": " "},
+            {"dir": "file/store"},
+        ):
+            try:
+                runcast.init(**arguments)
+            except RuncastError as error:
+                print(type(error).__name__, error)
+            else:
+                raise AssertionError(arguments)
+    """)
+    lines = out.splitlines()
+    assert lines[0].startswith(f"LogdirError the logdir {place.folder / 'file'} is a file, not a folder")
+    assert lines[1].startswith("SettingsError config is a int; it must be a mapping")
+    assert lines[2].startswith("SettingsError the setting 'project' given as an argument is ' '")
+    assert lines[3].startswith(f"StoreError cannot make the run's folder {place.folder / 'file'}")
+    assert "RUNCAST_DIR" in lines[3]
+    assert len(place.runs) == 1
+
+
+def test_a_journal_that_cannot_be_written_for_a_while(place):
+    """Training goes on, the user reads one line, and what could not be noted is noted once that works again."""
+    _, err = place.run("""
+        import os
+        import runcast
+        run = runcast.init()
+        journal = run.folder / "run.jsonl"
+        saved = journal.read_bytes()
+        journal.unlink()
+        journal.mkdir()
+        run.config["a"] = 1
+        run.config["b"] = 2
+        journal.rmdir()
+        journal.write_bytes(saved)
+        run.config["c"] = 3
+        run.log({"loss": 1.0})
+    """)
+    assert err.count("cannot write the run's journal") == 1
+    assert "Training goes on" in err
+    assert place.end().config == {"a": 1, "b": 2, "c": 3}
+
+
+def test_watching_a_logdir(place):
+    """A LOGDIR that is not there yet is watched: writers of other processes are recorded from their first point on."""
+    place.run("""
+        import subprocess, sys, time
+        import runcast
+        run = runcast.init(logdirs=["logs", "logs"])
+        program = "import tensorboardX as t; w = t.SummaryWriter('logs/train'); w.add_scalar('loss', 5, 1); w.close()"
+        subprocess.run([sys.executable, "-c", program], check=True)
+    """)
+    assert [(entry["root"], entry["path"]) for entry in place.entries("watch")] == [
+        ("logs", str(place.folder / "logs"))
+    ]
+    assert place.end().state == "finished"
+    assert place.values("loss") == [(1, 5.0)]
+
+
+def test_talking_to_the_recorder(place):
+    """Status, messages and questions reach the recorder and come back."""
+    out, _ = place.run("""
+        import time
+        import runcast
+        run = runcast.init()
+        seen = []
+        leave = run.on_message(lambda header, buffers: seen.append(header["kind"]))
+        run.log({"loss": 1.0})
+        print(run.drain(30.0))
+        status = run.status(10.0)
+        print(status["run"]["id"] == run.id, [file["lag"] for file in status["files"] if "/log/" in file["path"]])
+        header, (png, html) = run.request("static", 60.0)
+        print(png[:4], "drained" in seen)
+        leave()
+    """)
+    assert out.splitlines() == ["True", "True [0]", "b'\\x89PNG' True"]
