@@ -1,6 +1,7 @@
+import { Extremes } from "./extremes.ts";
 import { lowerBound } from "./search.ts";
 
-/** As many points as this for each pixel column are drawn as they are. */
+/** With up to this many points for each pixel column, all of them are drawn. */
 const DENSE = 4;
 /** A column keeps its first, lowest, highest and last point, and one that is not finite. */
 const KEPT = 5;
@@ -9,15 +10,21 @@ const KEPT = 5;
 export class Selection {
   indexes = new Uint32Array(256);
   count = 0;
+  private readonly extremes = new Extremes();
+
+  /** Take the values as they are now; `kept` says that the earlier ones are those of the last call. */
+  update(ys: Float64Array, kept: boolean): void {
+    this.extremes.update(ys, kept);
+  }
 
   /**
    * Choose the points of ascending `xs` between `from` and `to`, and one on each side, for a picture `columns` pixels wide.
    *
    * No extreme is lost: each pixel column keeps its lowest and its highest point.
    */
-  select(xs: Float64Array, ys: Float64Array, from: number, to: number, columns: number): void {
+  select(xs: Float64Array, from: number, to: number, columns: number): void {
     const start = Math.max(0, lowerBound(xs, from) - 1);
-    let stop = lowerBound(xs, to);
+    let stop = lowerBound(xs, to, start);
     while (stop < xs.length && xs[stop] === to) stop++;
     stop = Math.min(xs.length, stop + 1);
     this.count = 0;
@@ -28,38 +35,28 @@ export class Selection {
     }
     this.reserve(KEPT * (columns + 3));
     const scale = columns / (to - from);
-    for (let i = start; i < stop; ) i = this.column(xs, ys, from, scale, i, stop);
+    for (let i = start; i < stop; ) {
+      const edge = from + (Math.floor((xs[i] - from) * scale) + 1) / scale;
+      const next = Math.max(i + 1, lowerBound(xs, edge, i, stop));
+      this.keepColumn(i, next);
+      i = next;
+    }
   }
 
-  /** Keep the extremes of the pixel column that starts with point `first`, and return where the next one starts. */
-  private column(
-    xs: Float64Array,
-    ys: Float64Array,
-    from: number,
-    scale: number,
-    first: number,
-    stop: number,
-  ): number {
-    const end = from + (Math.floor((xs[first] - from) * scale) + 1) / scale;
-    let low = -1;
-    let high = -1;
-    let odd = -1;
-    let i = first;
-    do {
-      const y = ys[i];
-      if (y - y !== 0) odd = i;
-      else {
-        if (low < 0 || y < ys[low]) low = i;
-        if (high < 0 || y > ys[high]) high = i;
-      }
-      i++;
-    } while (i < stop && xs[i] < end);
-    this.keep(first);
-    for (const index of [low, high, odd].sort((a, b) => a - b)) this.keep(index);
-    this.keep(i - 1);
-    return i;
+  private keepColumn(start: number, stop: number): void {
+    const { extremes } = this;
+    extremes.find(start, stop);
+    const { low, high, odd } = extremes;
+    this.keep(start);
+    if (odd >= 0) for (const index of [low, high, odd].sort((a, b) => a - b)) this.keep(index);
+    else {
+      this.keep(Math.min(low, high));
+      this.keep(Math.max(low, high));
+    }
+    this.keep(stop - 1);
   }
 
+  /** Indexes come in ascending order; one that is here already, or is none at all, is left out. */
   private keep(index: number): void {
     if (index >= 0 && (this.count === 0 || this.indexes[this.count - 1] < index))
       this.indexes[this.count++] = index;

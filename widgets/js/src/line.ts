@@ -12,6 +12,8 @@ export class Line {
   readonly smoothedSelection = new Selection();
   private readonly smoother = new Smoother();
   private order: Uint32Array | null = null;
+  private epoch = -1;
+  private weight = Number.NaN;
 
   constructor(readonly series: Series) {}
 
@@ -24,19 +26,22 @@ export class Line {
     const { steps, walls, values } = this.series;
     this.raw = values.view();
     this.smoothed = smoothing > 0 ? this.smoother.update(this.series, smoothing) : this.raw;
+    if (axis === "step") this.xs = steps.view();
+    else this.xs = axis === "wall" ? walls.view() : walls.view().map((wall) => wall - origin);
+    const wasInOrder = this.order === null;
     this.order = null;
-    if (axis === "step") {
-      this.xs = steps.view();
-      return;
-    }
-    this.xs = axis === "wall" ? walls.view() : walls.view().map((wall) => wall - origin);
-    if (!this.series.wallsAscend) this.sortByTime();
+    if (axis !== "step" && !this.series.wallsAscend) this.sortByTime();
+    const kept = wasInOrder && this.order === null && this.series.epoch === this.epoch;
+    this.rawSelection.update(this.raw, kept);
+    if (this.isSmoothed) this.smoothedSelection.update(this.smoothed, kept && smoothing === this.weight);
+    this.epoch = this.series.epoch;
+    this.weight = smoothing;
   }
 
   /** Choose the points to draw between `from` and `to` on `columns` pixels. */
   select(from: number, to: number, columns: number): void {
-    this.rawSelection.select(this.xs, this.raw, from, to, columns);
-    if (this.isSmoothed) this.smoothedSelection.select(this.xs, this.smoothed, from, to, columns);
+    this.rawSelection.select(this.xs, from, to, columns);
+    if (this.isSmoothed) this.smoothedSelection.select(this.xs, from, to, columns);
     else this.smoothedSelection.count = 0;
   }
 

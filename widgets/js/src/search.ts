@@ -1,7 +1,7 @@
-/** The first index of ascending `xs` whose value is at or above `x`. */
-export function lowerBound(xs: ArrayLike<number>, x: number): number {
-  let low = 0;
-  let high = xs.length;
+/** The first index of ascending `xs`, between `start` and `stop`, whose value is at or above `x`; `stop` if there is none. */
+export function lowerBound(xs: Float64Array, x: number, start = 0, stop = xs.length): number {
+  let low = start;
+  let high = stop;
   while (low < high) {
     const middle = (low + high) >>> 1;
     if (xs[middle] < x) low = middle + 1;
@@ -11,7 +11,7 @@ export function lowerBound(xs: ArrayLike<number>, x: number): number {
 }
 
 /** The index of ascending `xs` whose value is nearest to `x`, or -1 if there is none. */
-export function nearest(xs: ArrayLike<number>, x: number): number {
+export function nearest(xs: Float64Array, x: number): number {
   const after = lowerBound(xs, x);
   if (after === 0) return xs.length ? 0 : -1;
   if (after === xs.length) return after - 1;

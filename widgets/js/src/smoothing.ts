@@ -12,7 +12,8 @@ export class Smoother {
   private weight = Number.NaN;
   private epoch = -1;
   private average = 0;
-  private count = 0;
+  /** The weight to the power of the values so far: what the start at zero still counts for. */
+  private decay = 1;
   private constant = true;
 
   /** The smoothed values of all points, valid until the next call. */
@@ -28,8 +29,8 @@ export class Smoother {
     if (!Number.isFinite(value)) return value;
     this.constant &&= value === first;
     this.average = this.average * this.weight + (1 - this.weight) * value;
-    this.count++;
-    return this.constant ? value : this.average / (1 - this.weight ** this.count);
+    this.decay *= this.weight;
+    return this.constant ? value : this.average / (1 - this.decay);
   }
 
   private restart(epoch: number, weight: number): void {
@@ -37,7 +38,7 @@ export class Smoother {
     this.weight = weight;
     this.epoch = epoch;
     this.average = 0;
-    this.count = 0;
+    this.decay = 1;
     this.constant = true;
   }
 }
