@@ -25,6 +25,7 @@ _TAG = 0x0A
 _SIMPLE_VALUE = 0x15
 _TENSOR = 0x42
 _METADATA = 0x4A
+_EXACT_VALUE = b"\xc1\x3e"
 
 # What writers put in front of the number in a 0-d tensor of one float32 or float64: dtype, an empty shape, and the number's field
 # (packed values, raw content, or a single unpacked value).
@@ -39,12 +40,16 @@ _TENSOR_HEADS = {
 
 
 class Layout(NamedTuple):
-    """`step_size` is the number of bytes of the step (0: no step field, which means step 0)."""
+    """`step_size` is the number of bytes of the step (0: no step field, which means step 0).
+
+    `rounded_at` is where the same value stands rounded to a float32 (0: nowhere), as in the files of our own writer.
+    """
 
     length: int
     step_size: int
     value_at: int
     value_type: str
+    rounded_at: int = 0
 
 
 class _OtherFormError(Exception):
@@ -70,15 +75,13 @@ def _layout_of(payload: bytes) -> Layout:
     if payload[at] == _STEP:
         _, at = _varint(payload, STEP_AT)
         step_size = at - STEP_AT
-        _expect(
-            step_size < 10 or payload[at - 1] == 1
-        )  # the tenth byte holds one bit, and is no part of the column
+        _expect(step_size < 10 or payload[at - 1] == 1)  # a tenth byte has but one bit of the step
     for key in (_SUMMARY, _VALUE):
         size, at = _open(payload, at, key)
         _expect(at + size == len(payload))
     size, at = _open(payload, at, _TAG)
     at += size
-    value_at, value_type = 0, ""
+    value_at, value_type, rounded_at = 0, "", 0
     seen = set()
     while at < len(payload):
         key = payload[at]
@@ -93,11 +96,15 @@ def _layout_of(payload: bytes) -> Layout:
             size, at = _open(payload, at, _TENSOR)
             value_at, value_type = _number_in_tensor(payload, at, at + size)
             at += size
+        elif payload[at : at + 2] == _EXACT_VALUE:
+            _expect(value_type == "<f4" and payload[value_at - 1] == _SIMPLE_VALUE)
+            value_at, value_type, rounded_at = at + 2, "<f8", value_at
+            at += 10
         else:
             size, at = _open(payload, at, _METADATA)
             at += size
     _expect(bool(value_at) and at == len(payload))
-    return Layout(len(payload), step_size, value_at, value_type)
+    return Layout(len(payload), step_size, value_at, value_type, rounded_at)
 
 
 def _number_in_tensor(payload: bytes, start: int, stop: int) -> tuple[int, str]:

@@ -81,7 +81,8 @@ def _add_value(meaning: Meaning, value: Any) -> None:
     tag = value.tag or value.node_name
     kind = value.WhichOneof("value")
     if kind == "simple_value":
-        meaning.points.append((tag, value.simple_value))
+        exact = value.HasField("exact_value")
+        meaning.points.append((tag, value.exact_value if exact else value.simple_value))
         return
     plugin = value.metadata.plugin_data.plugin_name
     if kind == "tensor" and plugin in {"", "scalars"} and (point := number(value.tensor)) is not None:

@@ -2,7 +2,7 @@
 
 They live in a descriptor pool of their own: they need neither TensorBoard nor TensorFlow, clash with neither, and work with every
 protobuf runtime from 4.21 on (generated code would be tied to one). Fields that the schema does not name pass through untouched.
-Enumerations are int32, which is the same on the wire.
+Enumerations are int32, which is the same on the wire. One field is our own: `Value.exact_value`, see `writer.py`.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ message Value
     string node_name = 7
     value: TensorProto tensor = 8
     SummaryMetadata metadata = 9
+    exact: double exact_value = 1000
 
 message Image
     int32 height = 1
@@ -147,10 +148,12 @@ def _file_descriptor(schema: str) -> descriptor_pb2.FileDescriptorProto:
             field.type_name = f".{_PACKAGE}.{match['type']}"
         else:
             field.type = getattr(field, "TYPE_" + match["type"].upper())
-        if match["oneof"]:
-            if not message.oneof_decl:
-                message.oneof_decl.add(name=match["oneof"])
-            field.oneof_index = 0
+        if oneof := match["oneof"]:
+            names = [declared.name for declared in message.oneof_decl]
+            if oneof not in names:
+                message.oneof_decl.add(name=oneof)
+                names.append(oneof)
+            field.oneof_index = names.index(oneof)
     return file
 
 

@@ -52,6 +52,8 @@ class Shape:
         if layout.step_size == 10:
             constant[STEP_AT + 9] = 0xFF
         constant[layout.value_at : layout.value_at + int(layout.value_type[2:])] = 0
+        if layout.rounded_at:
+            constant[layout.rounded_at : layout.rounded_at + 4] = 0
         self._varying = np.flatnonzero(constant[: layout.length] != 0xFF)
         self._constant = constant.view("<u8")
         self._words: Words = np.empty((0, len(self._constant)), np.uint64)

@@ -1,12 +1,14 @@
 """A small event-file writer for the run's own scalars: no protobuf, no NumPy, no thread.
 
-Values are written as TensorBoard's second form (0-d DT_DOUBLE tensors of the `scalars` plugin), because the older
-`simple_value` would narrow them to float32; a tag's first event carries the metadata. TensorBoard shows both the same way.
+Values are written as `simple_value`, a float32, which every reader shows: TensorBoard's Rust server shows no scalar of type
+double, whatever its form. A value that float32 would round is written a second time as a double, in a field of our own
+(`Value.exact_value` in `proto.py`): we read that one, and other readers pass over it, as protobuf's rules ask.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import socket
 import struct
@@ -24,12 +26,11 @@ __all__ = ["EventWriter", "event_file_name"]
 
 _pack_length = struct.Struct("<Q").pack
 _pack_crc = struct.Struct("<I").pack
+_pack_float = struct.Struct("<f").pack
+_unpack_float = struct.Struct("<f").unpack
 _pack_double = struct.Struct("<d").pack
 
-# SummaryMetadata { plugin_data { plugin_name: "scalars" } data_class: DATA_CLASS_SCALAR } as field 9 of a value.
-_SCALARS_METADATA = b"\x4a\x0d" + b"\x0a\x09\x0a\x07scalars" + b"\x20\x01"
-# TensorProto { dtype: DT_DOUBLE tensor_shape {} double_val: [ as field 8 of a value, without the eight bytes that follow.
-_DOUBLE_TENSOR = b"\x42\x0e" + b"\x08\x02" + b"\x12\x00" + b"\x32\x08"
+_EXACT_VALUE = b"\xc1\x3e"  # the key of field 1000, eight bytes wide
 
 _file_numbers = itertools.count()
 
@@ -52,7 +53,6 @@ class EventWriter:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._described: set[str] = set()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         self._fd: int | None = os.open(path, flags, 0o644)
         if os.fstat(self._fd).st_size == 0:
@@ -65,14 +65,12 @@ class EventWriter:
         """
         wall_time = time.time() if wall_time is None else wall_time
         with self._lock:
-            fresh = [tag for tag in values if tag not in self._described]
-            records = [
-                _scalar_record(tag, float(value), step, wall_time, described=tag in self._described)
-                for tag, value in values.items()
-            ]
-            if records and self._fd is not None:
-                self._write(b"".join(records))
-                self._described.update(fresh)
+            if values and self._fd is not None:
+                self._write(
+                    b"".join(
+                        _scalar_record(tag, float(value), step, wall_time) for tag, value in values.items()
+                    )
+                )
 
     def close(self) -> None:
         """Close the file; harmless when it is closed."""
@@ -91,12 +89,21 @@ class EventWriter:
             )
 
 
-def _scalar_record(tag: str, value: float, step: int, wall_time: float, *, described: bool) -> bytes:
-    metadata = b"" if described else _SCALARS_METADATA
-    summary_value = b"\x0a" + _sized(tag.encode()) + _DOUBLE_TENSOR + _pack_double(value) + metadata
+def _scalar_record(tag: str, value: float, step: int, wall_time: float) -> bytes:
     step_field = b"\x10" + _varint(step & 0xFFFFFFFFFFFFFFFF) if step else b""
-    summary = b"\x0a" + _sized(summary_value)
+    summary = b"\x0a" + _sized(b"\x0a" + _sized(tag.encode()) + _value_fields(value))
     return _record(b"\x09" + _pack_double(wall_time) + step_field + b"\x2a" + _sized(summary))
+
+
+def _value_fields(value: float) -> bytes:
+    try:
+        rounded = _pack_float(value)
+    except OverflowError:  # beyond float32
+        rounded = _pack_float(math.copysign(math.inf, value))
+    simple_value = b"\x15" + rounded
+    if math.isnan(value) or _unpack_float(rounded)[0] == value:
+        return simple_value
+    return simple_value + _EXACT_VALUE + _pack_double(value)
 
 
 def _record(payload: bytes) -> bytes:
