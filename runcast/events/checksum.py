@@ -40,7 +40,7 @@ _TABLE = _byte_table()
 def _fallback_crc32c(data: bytes | bytearray | memoryview) -> int:
     """Return the CRC32C of `data` without native code."""
     if len(data) >= _NUMPY_FROM:
-        from runcast.events.linear_crc import crc32c_of_bytes  # noqa: PLC0415 - NumPy only when it is needed
+        from runcast.events.linear_crc import crc32c_of_bytes
 
         return crc32c_of_bytes(data)
     crc = 0xFFFFFFFF

@@ -52,8 +52,8 @@ def rust_scalars(tmp_path_factory):
     binary = pytest.importorskip("tensorboard_data_server").server_binary()
     if binary is None:
         pytest.skip("no data server for this platform")
-    import grpc  # noqa: PLC0415 - slow, and for two tests only
-    from tensorboard.data import grpc_provider  # noqa: PLC0415
+    import grpc
+    from tensorboard.data import grpc_provider
 
     port_file = tmp_path_factory.mktemp("rust") / "port"
     options = ["--port=0", f"--port-file={port_file}", "--reload=once", "--samples-per-plugin=scalars=all"]
