@@ -52,7 +52,8 @@ def test_both_artefacts_hold_the_panel(built: Path) -> None:
         assert names.count(bundle) == 1
     assert not [name for name in names if "/js/" in name or name.startswith(("tests/", "extension/"))]
     (sdist,) = built.glob("*.tar.gz")
-    inside = tarfile.open(sdist).getnames()
+    with tarfile.open(sdist) as archive:
+        inside = archive.getnames()
     assert [name for name in inside if name.endswith("widgets/static/panel.js")]
     assert not [name for name in inside if "node_modules" in name]
 

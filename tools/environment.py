@@ -87,7 +87,7 @@ def make(folder: Path, environment: Environment) -> None:
     python = folder / "bin" / "python"
     if not python.exists():
         say(f"Making {folder.relative_to(ROOT)} …")
-        if subprocess.run([sys.executable, "-m", "venv", folder], stdout=sys.stderr).returncode:  # noqa: PLW1510
+        if subprocess.run([sys.executable, "-m", "venv", folder], stdout=sys.stderr).returncode:
             shutil.rmtree(folder, ignore_errors=True)
             install_debian("python3-venv")
             run(sys.executable, "-m", "venv", folder)
@@ -119,9 +119,7 @@ def install_debian(package: str) -> None:
     say(f"Installing {package} …")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (["update", "-qq"], ["install", "-y", "-qq", package]):
-        done = subprocess.run(  # noqa: PLW1510
-            [*prefix, apt, *arguments], capture_output=True, text=True, env=env
-        )
+        done = subprocess.run([*prefix, apt, *arguments], capture_output=True, text=True, env=env)
         if done.returncode:
             sys.exit(
                 f"apt-get {' '.join(arguments)} failed:\n{done.stderr}\nInstall {package}, then run this again."
@@ -130,7 +128,7 @@ def install_debian(package: str) -> None:
 
 def run(*command: str | Path) -> None:
     """Run a command; its failure ends this program with the same exit code."""
-    done = subprocess.run([str(word) for word in command], cwd=ROOT, stdout=sys.stderr)  # noqa: PLW1510
+    done = subprocess.run([str(word) for word in command], cwd=ROOT, stdout=sys.stderr)
     if done.returncode:
         sys.exit(done.returncode)
 

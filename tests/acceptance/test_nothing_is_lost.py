@@ -10,7 +10,6 @@ import pytest
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 
-
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
