@@ -70,7 +70,7 @@ def __dir__() -> list[str]:
 def _active_run(wanted: str) -> Run:
     run: Run | None = sys.modules[__name__].run
     if run is None:
-        from runcast.errors import RuncastError  # noqa: PLC0415  `import runcast` stays light
+        from runcast.errors import RuncastError  # `import runcast` stays light
 
         message = f"runcast.{wanted} needs a run; start one with runcast.init() or %sync_tensorboard"
         raise RuncastError(message)

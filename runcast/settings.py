@@ -67,13 +67,13 @@ def runcast_dir() -> Path:
 
 def config_file() -> Path:
     """Return where the config file is looked for."""
-    import platformdirs  # noqa: PLC0415  `import runcast` stays light
+    import platformdirs  # `import runcast` stays light
 
     return Path(platformdirs.user_config_dir("runcast", appauthor=False)) / "config.toml"
 
 
 def _default_dir() -> Path:
-    import platformdirs  # noqa: PLC0415  see above
+    import platformdirs  # see above
 
     return Path(platformdirs.user_data_dir("runcast", appauthor=False))
 
@@ -89,10 +89,10 @@ def _read_config(path: Path) -> dict[str, Any]:
         )
         raise SettingsError(message) from error
     try:
-        import tomllib  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415  Python 3.11
+        import tomllib  # type: ignore[import-not-found,unused-ignore]  # Python 3.11
     except ImportError:
         try:
-            import tomli as tomllib  # type: ignore[no-redef,import-not-found,unused-ignore]  # noqa: PLC0415
+            import tomli as tomllib  # type: ignore[no-redef,import-not-found,unused-ignore]
         except ImportError:
             return {}
     try:

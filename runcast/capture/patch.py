@@ -48,7 +48,7 @@ class Patches:
             elif library.name not in self._hooked:
                 self._hooked.add(library.name)
                 # Not at the top: it takes longer to import than all of runcast that a notebook loads.
-                from wrapt import register_post_import_hook  # noqa: PLC0415
+                from wrapt import register_post_import_hook
 
                 register_post_import_hook(functools.partial(self._patch, library), library.module)
 

@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,7 @@ def init(
     ]
     notebook = in_kernel() if notebook is None else notebook
     if _active is not None:
-        _active.finish()
+        _active.leave() if not _active.owned else _active.finish()
 
     cwd = _working_folder()
     run_id = new_run_id()
@@ -195,7 +196,8 @@ def _become_active(run: Run, *, notebook: bool) -> None:
 
     def at_exit() -> None:
         outcome = exits.outcome if exits is not None else Outcome("finished")
-        run.finish_at_exit(outcome, KERNEL_EXIT_WAIT if notebook else None)
+        with suppress(KeyboardInterrupt):  # whoever does not want to wait need not
+            run.finish_at_exit(outcome, KERNEL_EXIT_WAIT if notebook else None)
 
     def no_more() -> None:
         global _active  # noqa: PLW0603  see above

@@ -23,7 +23,8 @@ From the recorder:
                                                     A snapshot replaces the series that it lists and describes each with
                                                     "root", "source", "tag", "plugin", "total"; a delta appends.
     {"kind": "run", "v": 1, "uid": U, "seq": N, "run": {…}, "points": N, "updated": T, "files": […], "tensorboard": PORT | null}
-    {"kind": "static", "token": T, "title": S}      two buffers: PNG bytes, HTML (UTF-8)
+    {"kind": "static", "token": T, "title": S}      two buffers: PNG bytes, HTML (UTF-8). Comes with token null, unasked, before
+                                                    `finished` if a panel was shown
     {"kind": "status", "token": T, "run": {…}, "files": [{"path", "source", "size", "recorded", "lag", "skipped", "state", "why"}]}
     {"kind": "finished", "state": S}                everything is recorded; the recorder ends
     {"kind": "warning", "text": S}                  something that the user should see once

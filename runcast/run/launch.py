@@ -65,7 +65,7 @@ def launch_recorder(folder: Path, *, cwd: str, parent: int, created: float | Non
 
 def parent_created() -> float | None:
     """Return when this process was created, as the recorder compares it; None where that cannot be known."""
-    import psutil  # noqa: PLC0415  `import runcast` stays light
+    import psutil  # `import runcast` stays light
 
     try:
         return float(psutil.Process().create_time())

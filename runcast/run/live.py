@@ -188,6 +188,8 @@ class Run:
         Raises `LogdirError` for a regular file.
         """
         path = check_logdir(logdir)
+        if not self._recording:
+            return
         root = self._roots.declare(path)
         if root is not None:
             self._note("watch", root=root, path=path, save=self.save_event_files if save is None else save)
@@ -200,6 +202,8 @@ class Run:
                 self._stop_capture = capture.subscribe(self._writer_opened)
 
     def _writer_opened(self, notice: capture.WriterNotice) -> None:
+        if self._state != "running" or Path(notice.path).is_relative_to(self.folder.resolve()):
+            return  # over, or a file that the run itself writes
         root, source = self._roots.locate(notice.path)
         self._note(
             "writer",
@@ -216,6 +220,8 @@ class Run:
 
     def mark_cell(self, event: str, n: int, cell_id: str | None = None, error: str | None = None) -> None:
         """Note that notebook cell number `n` begins (`event` "begin") or ends ("end")."""
+        if not self._recording:
+            return
         self._cell_open = event == "begin"
         self._note("cell", event=event, n=n, cell=cell_id, error=error)
 
@@ -224,19 +230,20 @@ class Run:
     def drain(self, timeout: float = 1.0) -> bool:
         """Flush the writers and wait until the recorder has what they wrote; whether it has.
 
-        Takes at most `timeout` seconds, and returns at once when nothing is missing or no recorder is alive.
+        Takes at most `timeout` seconds, and returns at once when nothing is missing or no recorder is alive. Where logdirs are
+        watched the recorder has looked through them by then, since other processes may have written there.
         """
         if not self._recording:
             return True
         deadline = time.monotonic() + timeout
         capture.flush_all(timeout)
         missing = {path: size for path, size in self._sizes().items() if size > self._recorded.get(path, 0)}
-        if not missing:
+        if not missing and not self._roots.any_declared:
             return True
         reply = self._link.request("drain", max(0.0, deadline - time.monotonic()), files=missing)
         if reply is not None:
             self._recorded.update(reply[0].get("recorded", {}))
-        return all(self._recorded.get(path, 0) >= size for path, size in missing.items())
+        return reply is not None and all(self._recorded.get(path, 0) >= missing[path] for path in missing)
 
     def _sizes(self) -> dict[str, int]:
         sizes = {}
@@ -289,11 +296,11 @@ class Run:
             if self._state != "running":
                 return True
             self._state = state
-        timeout = self._finish_timeout if timeout is None else timeout
-        deadline = time.monotonic() + timeout
+        patience = self._finish_timeout if timeout is None else timeout
+        deadline = time.monotonic() + patience
         if self._stop_capture is not None:
-            capture.flush_all(timeout)
-            self._stop_capture()
+            capture.flush_all(patience)
+        self.leave()
         with self._lock:
             if self._log_writer is not None:
                 self._log_writer.close()
@@ -301,7 +308,16 @@ class Run:
             callback()
         self._note("finish", state=state, interrupted=interrupted, error=error, ended=time.time())
         self._link.end()
-        return self._link.wait_finished(max(0.0, deadline - time.monotonic()))
+        complete = self._link.wait_finished(max(0.0, deadline - time.monotonic()))
+        if not complete and timeout is None and self._link.alive:
+            log.warning("runcast: run %s is still being recorded; that goes on without this process", self.id)
+        return complete
+
+    def leave(self) -> None:
+        """Record no more writers of this process."""
+        stop, self._stop_capture = self._stop_capture, None
+        if stop is not None:
+            stop()
 
     def on_finish(self, callback: Callable[[], None]) -> None:
         """Call `callback()` once, when the run is being finished, before its end is noted; it must not raise."""

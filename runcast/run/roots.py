@@ -43,6 +43,11 @@ class Roots:
         self._cwd = os.path.realpath(cwd)
         self._declared: dict[str, str] = {}
 
+    @property
+    def any_declared(self) -> bool:
+        """Whether a logdir was declared."""
+        return bool(self._declared)
+
     def declare(self, logdir: str) -> str | None:
         """Return the root's name for a logdir (an absolute path); None if it is declared already.
 

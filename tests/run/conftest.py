@@ -63,7 +63,9 @@ class Place:
     @property
     def runs(self):
         """The runs' folders, oldest first."""
-        return sorted((self.store / "runs").iterdir(), key=lambda run: run.stat().st_ctime)
+        return sorted(
+            (self.store / "runs").iterdir(), key=lambda run: read_journal(run / "run.jsonl")[0][0]["created"]
+        )
 
     def entries(self, op=None, run=-1):
         """The entries of a run's journal."""

@@ -349,6 +349,46 @@ def test_without_sync_nothing_is_captured(place):
     assert place.entries("writer") == []
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_child_with_a_run_of_its_own(place):
+    """A forked child may start a run; its writers are that run's, and the parent's run goes on."""
+    out, err = place.run("""
+        import multiprocessing
+        import runcast
+        from tensorboardX import SummaryWriter
+
+        def train():
+            with runcast.init(name="child", sync_tensorboard=True):
+                SummaryWriter("child").close()
+
+        run = runcast.init(name="parent", sync_tensorboard=True)
+        child = multiprocessing.get_context("fork").Process(target=train)
+        child.start()
+        child.join(60)
+        print(child.exitcode)
+        SummaryWriter("parent").close()
+    """)
+    assert (out.split(), err) == (["0"], "")
+    assert [[entry["source"] for entry in place.entries("writer", run)] for run in (0, 1)] == [
+        ["parent"],
+        ["child"],
+    ]
+    assert [place.end(run).state for run in (0, 1)] == ["finished", "finished"]
+
+
+def test_the_runs_own_files_are_no_writers(place):
+    """Patching in the middle of a run does not take the run's own event file for one of the user's."""
+    place.run("""
+        import runcast
+        run = runcast.init()
+        run.log({"loss": 1.0})
+        runcast.tensorboard.patch()
+    """)
+    assert place.entries("writer") == []
+    assert place.end().state == "finished"
+    assert place.values("loss") == [(0, 1.0)]
+
+
 def test_patch_says_more(place):
     """runcast.tensorboard.patch names a root and keeps event files or not, before the run or in it; twice is as once."""
     place.run("""
@@ -446,14 +486,17 @@ def test_a_journal_that_cannot_be_written_for_a_while(place):
 
 
 def test_watching_a_logdir(place):
-    """A LOGDIR that is not there yet is watched: writers of other processes are recorded from their first point on."""
-    place.run("""
+    """A LOGDIR that is not there yet is watched: what other processes write there is recorded by the end of the cell."""
+    out, _ = place.run("""
         import subprocess, sys, time
         import runcast
         run = runcast.init(logdirs=["logs", "logs"])
         program = "import tensorboardX as t; w = t.SummaryWriter('logs/train'); w.add_scalar('loss', 5, 1); w.close()"
         subprocess.run([sys.executable, "-c", program], check=True)
+        print(run.drain(30.0))
+        print([file["recorded"] == file["size"] > 0 for file in run.status(10.0)["files"] if "logs/train" in file["path"]])
     """)
+    assert out.split() == ["True", "[True]"]
     assert [(entry["root"], entry["path"]) for entry in place.entries("watch")] == [
         ("logs", str(place.folder / "logs"))
     ]
