@@ -125,10 +125,11 @@ class Reading:
             of_record, kept = of_record[in_order], Columns.joined(parts).at(in_order)
         self._columns.append(kept)
         if points:
-            of_record = np.unique(of_record)  # one record may hold several points
-        self._spans.append(
-            np.stack([chain.position[of_record] + self._offset, chain.length[of_record] + OVERHEAD], axis=1)
-        )
+            of_record = np.flatnonzero(np.bincount(of_record))  # one record may hold several points
+        spans = np.empty((len(of_record), 2), np.int64)
+        spans[:, 0] = chain.position[of_record] + self._offset
+        spans[:, 1] = chain.length[of_record] + OVERHEAD
+        self._spans.append(spans)
 
     def batch(self, stop: int, pending: Pending) -> Batch:
         """Return everything as a Batch that ends at `stop` (an offset in the view)."""

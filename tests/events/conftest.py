@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from tensorboard.compat.proto import event_pb2
 from tensorboard.util import tensor_util
 
@@ -18,6 +19,9 @@ from runcast.events.checksum import masked_crc32c
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+settings.register_profile("events", deadline=None)  # how fast a test machine is says nothing here
+settings.load_profile("events")
 
 REPOSITORY = Path(__file__).parents[2]
 V1_PLUGINS = {"image": "images", "histo": "histograms", "audio": "audio"}

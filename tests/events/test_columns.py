@@ -61,7 +61,7 @@ FORMS = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_mixture(check, record, data):
     """Forms, tags, steps and values in any order, many of each."""

@@ -57,7 +57,7 @@ def test_a_file_cut_anywhere(file, whole, points, boundaries):
         assert batch.skipped == ()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_growth_in_any_steps(file, whole, points, data):
     """However a file grows between two looks, the points are the same, once each and in order."""
@@ -87,7 +87,7 @@ def test_growth_byte_by_byte(file, whole, points):
     assert collected == points(whole)[: len(collected)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_flipped_bit_loses_one_record(file, whole, points, boundaries, data):
     """A damaged record stops the reader; passed over, it alone is missing, and nothing false is read."""
@@ -113,7 +113,7 @@ def test_a_flipped_bit_loses_one_record(file, whole, points, boundaries, data):
     assert points(passed) == points(DECODER.decode(without))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_damage_everywhere(file, points, boundaries, data):
     """Whatever is overwritten, every record that was not touched is read, once, in order."""
@@ -190,7 +190,7 @@ def test_an_event_file_inside_an_event(file, whole, points, record):
     assert points(batch) == points(whole) * 2
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.binary(max_size=20_000), skip=st.booleans())
 def test_any_bytes(data, skip):
     """Bytes that are no event file are read as nothing, without an error."""
@@ -210,7 +210,7 @@ def lying_header(record, length):
     [
         lambda record, good: lying_header(record, 60_000) * 20_000 + good,
         lambda record, good: (lying_header(record, 60_000) + good) * 10_000,
-        lambda record, good: (b"x" + good) * 10_000,
+        lambda record, good: (b"x" + good) * 4_000,
         lambda record, good: (good[:-1] + b"x") * 20_000 + good,
         lambda record, good: (good + good[:-1] + b"x") * 10_000,
         lambda record, good: bytes(3_000_000) + good,
@@ -232,5 +232,5 @@ def test_hostile_files_take_no_more_than_linear_time(attack, record):
     data = attack(record, good)
     began = time.monotonic()
     batch = DECODER.decode(data, skip=True)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert batch.records > 0

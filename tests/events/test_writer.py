@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorboard import context
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator as OldEventAccumulator
@@ -127,7 +127,8 @@ def test_our_own_reader(tmp_path):
     assert scalars.wall_time[loss].tolist() == [1e9 + step / 4 for step in range(200)]
 
 
-@given(st.lists(st.floats(), min_size=1, max_size=100))
+@settings(max_examples=30)
+@given(st.lists(st.floats(), min_size=1, max_size=20))
 def test_any_number(values):
     """Every float64 comes back exactly, one by one and by columns; others read the nearest float32."""
     with tempfile.TemporaryDirectory() as folder:
