@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from runcast.run.active import init
     from runcast.run.live import Run
 
+    run: Run | None
+
 __all__ = ["Run", "__version__", "errors", "finish", "init", "log", "run", "tensorboard"]
 
 __version__ = "0.1.0"

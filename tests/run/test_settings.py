@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import sys
 from pathlib import Path
 
 import platformdirs
 import pytest
 
+from runcast import errors
 from runcast.errors import SettingsError
-from runcast.settings import load_settings, runcast_dir
+from runcast.run.active import init
+from runcast.settings import Settings, load_settings, runcast_dir
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +90,13 @@ def test_a_bad_config_file(config, text, message):
     with pytest.raises(SettingsError, match=message) as caught:
         load_settings()
     assert str(config) in str(caught.value)
+
+
+def test_everything_is_documented():
+    """Every setting, error and argument of init can be read about."""
+    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
+    names = [field.name for field in dataclasses.fields(Settings)]
+    names += [f"RUNCAST_{name.upper()}" for name in names]
+    names += errors.__all__
+    names += [name for name in inspect.signature(init).parameters if name != "notebook"]
+    assert [name for name in names if name not in page] == []
