@@ -25,8 +25,8 @@ _sessions: dict[int, Session] = {}
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics and the hooks; harmless when that was done. Starts no run and imports no heavy library."""
-    from runcast.extension.session import Session  # noqa: PLC0415  unloaded extensions cost nothing
-    from runcast.magics import RuncastMagics, rewrite_cell_magic  # noqa: PLC0415
+    from runcast.extension.session import Session
+    from runcast.magics import RuncastMagics, rewrite_cell_magic
 
     if id(shell) in _sessions:
         return
@@ -35,12 +35,11 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.append(rewrite_cell_magic)
     shell.events.register("pre_run_cell", session.pre_run_cell)
     shell.events.register("post_run_cell", session.post_run_cell)
-    atexit.register(session.at_exit)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Finish the run, if one is recorded, and take back all that loading did."""
-    from runcast.magics import rewrite_cell_magic  # noqa: PLC0415
+    from runcast.magics import rewrite_cell_magic
 
     session = _sessions.pop(id(shell), None)
     if session is None:

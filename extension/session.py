@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import sys
 import time
@@ -32,6 +33,11 @@ BATCH_FORM = 5.0
 FINISH = 10.0
 """Seconds that an explicit finish may wait for the recorder; it goes on by itself if it needs longer."""
 
+EXIT = 0.1
+"""Seconds that the end of the process may wait for the recorder: Jupyter kills a kernel soon after, and nothing is lost."""
+
+INTERRUPTS = (KeyboardInterrupt, asyncio.CancelledError)
+
 
 class Session:
     """One shell's runs: at most one is recorded at a time, and a new one finishes the one before.
@@ -45,7 +51,13 @@ class Session:
         self._pid = os.getpid()
         self._view: View | None = None
         self._depth = 0
+        self._interrupted = False
         self._cell_run: tuple[Run, int] | None = None
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process is the one that loaded the extension, not a fork of it."""
+        return os.getpid() == self._pid
 
     # Runs
 
@@ -63,7 +75,7 @@ class Session:
 
         Raises `RuncastError` if there can be no run. A logdir or a panel that cannot be used is told, and the run goes on.
         """
-        from runcast.run.active import init  # noqa: PLC0415  loading the extension stays light
+        from runcast.run.active import init
 
         frontend = detect(self.shell)
         shown = form(frontend)
@@ -77,15 +89,20 @@ class Session:
             tensorboard=None if options.tensorboard else False,
         )
         self._cell_run = (run, self._depth) if for_cell else None
+        # Anew for each run: what is registered last is called first, and the run has an exit handler of its own.
+        atexit.unregister(self.at_exit)
+        atexit.register(self.at_exit)
         self._mark(run, "begin")
         self._show(run, shown, options)
         return run
 
     def finish(self, *, error: BaseException | None = None) -> Run | None:
         """Finish the run that is recorded now, as `error` says, and leave its static form standing; return that run."""
-        from runcast.run.exits import outcome_of  # noqa: PLC0415  see `start`
+        from runcast.run.exits import outcome_of
 
         run = self.run
+        if not self.owned:
+            return None
         if run is not None:
             outcome = outcome_of(error)
             run.drain(DRAIN)
@@ -110,11 +127,11 @@ class Session:
         self._depth = max(0, self._depth - 1)
 
     def at_exit(self) -> None:
-        """The process ends in good order; the run has finished itself by now."""
-        self._guarded(self._close_view)
+        """The process ends in good order. Jupyter interrupts a busy kernel before it ends it, which ends the cell first."""
+        self._guarded(self._exit)
 
     def _guarded(self, hook: Any, *arguments: Any) -> None:
-        if os.getpid() != self._pid:
+        if not self.owned:
             return
         try:
             hook(*arguments)
@@ -133,14 +150,22 @@ class Session:
             return
         if self._depth <= 1:
             self._mark(run, "end", error)
+            self._interrupted = isinstance(error, INTERRUPTS)
         if self._cell_run is not None and self._cell_run[0] is run:
             if self._cell_run[1] >= self._depth:
                 self._cell_run = None
-                self.finish(error=KeyboardInterrupt() if isinstance(error, asyncio.CancelledError) else error)
+                self.finish(error=KeyboardInterrupt() if isinstance(error, INTERRUPTS) else error)
         elif self._depth <= 1:
             run.drain(DRAIN)
             if self._view is not None:
                 self._view.refresh(BATCH_FORM if detect(self.shell) == "client" else 0.0)
+
+    def _exit(self) -> None:
+        from runcast.run.exits import Outcome
+
+        if (run := self.run) is not None:
+            run.finish_at_exit(Outcome("finished", None, self._interrupted), EXIT)
+        self._close_view()
 
     def _mark(self, run: Run, event: str, error: BaseException | None = None) -> None:
         text = None if error is None else f"{type(error).__name__}: {error}"
@@ -153,7 +178,7 @@ class Session:
             print(f"runcast: {run.name} is recorded in {run.folder}; `runcast show {run.id}` shows it")  # noqa: T201
             return
         try:
-            from runcast.widgets.view import View  # noqa: PLC0415  see `start`
+            from runcast.widgets.view import View
 
             self._view = View(run, shown, self.report)
             self._view.show(height=options.height, tensorboard=options.tensorboard)
@@ -173,7 +198,7 @@ def tell(text: str) -> None:
 
 def _usable(logdirs: tuple[str, ...]) -> list[str]:
     """Return the logdirs that can be watched, and tell what is the matter with the others, or with one that is not there yet."""
-    from runcast.run.roots import check_logdir  # noqa: PLC0415  see `Session.start`
+    from runcast.run.roots import check_logdir
 
     usable = []
     for logdir in logdirs:

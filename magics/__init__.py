@@ -45,7 +45,8 @@ class RuncastMagics(Magics):
             # Typed cells do not come here (see `rewrite_cell_magic`), only calls of run_cell_magic().
             assert self.shell is not None
             self.shell.run_cell(  # type: ignore[no-untyped-call]
-                f"%%sync_tensorboard {line}\n{cell}").raise_error()
+                f"%%sync_tensorboard {line}\n{cell}"
+            ).raise_error()
 
     @line_magic
     def _sync_tensorboard_cell(self, line: str) -> None:
@@ -61,7 +62,7 @@ class RuncastMagics(Magics):
             raise UsageError(str(error)) from None
         match words:
             case ["status"]:
-                from runcast.magics.status import print_status  # noqa: PLC0415  loading stays light
+                from runcast.magics.status import print_status
 
                 print_status(self._session)
             case ["finish"]:

@@ -64,7 +64,7 @@ class View:
             self._redraw(timeout)
 
     def close(self) -> None:
-        """Take the panel away: the static form stands alone, as the recorder drew it last."""
+        """Take the panel away: the static form stands alone, as the recorder drew it when the run ended."""
         self._unsubscribe()
         if self._relay is not None:
             self._relay.close()
@@ -74,8 +74,8 @@ class View:
             self._publish("static", {"text/plain": self._line()}, update=True)
 
     def _show_panel(self, *, height: int, tensorboard: bool) -> None:
-        from runcast.widgets.panel import Panel  # noqa: PLC0415  ipywidgets is for front ends that have a page
-        from runcast.widgets.relay import Relay  # noqa: PLC0415
+        from runcast.widgets.panel import Panel
+        from runcast.widgets.relay import Relay
 
         panel = Panel(
             on_hello=self._snapshot,
@@ -154,7 +154,7 @@ class View:
         *,
         update: bool = False,
     ) -> None:
-        from IPython.display import display  # noqa: PLC0415  there is an IPython only where there is a view
+        from IPython.display import display
 
         try:
             display(  # type: ignore[no-untyped-call]

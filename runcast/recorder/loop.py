@@ -177,7 +177,8 @@ class Recorder:
 
     def _until_next(self) -> float:
         now = time.monotonic()
-        return max(0.0, min(self._next_look - now, self._panels.due(now), IDLE))
+        frames = IDLE if self._intake.failing else self._panels.due(now)
+        return max(0.0, min(self._next_look - now, frames, IDLE))
 
     # Requests
 
@@ -265,6 +266,8 @@ class Recorder:
             return STOPPED
         self._answer()
         self._intake.send_frames(self._state, at_once=True)
+        if self._parent is not None and self._parent.alive:
+            self._panels.draw_last()
         self._panels.finish(FAREWELL)
         self._outbox.send({"kind": "finished", "state": self._run().state})
         self._outbox.flush(FAREWELL)

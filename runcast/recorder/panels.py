@@ -99,6 +99,11 @@ class Panels:
         self._tokens.append(token)
         self._prepare_drawing()
 
+    def draw_last(self) -> None:
+        """Send the form that stands in the notebook once the run has ended, unasked, if there is a panel."""
+        if self._feeds:
+            self.draw(None)
+
     def add(self, path: str, batch: Batch) -> None:
         """Take in what the store has indexed of the file at `path`."""
         points = len(batch.scalars.step)

@@ -86,6 +86,14 @@ class Kernel:
                     done.status = reply["content"]["status"]
         return done
 
+    def wait_for_text(self, text, timeout=60.0):
+        """Wait until a cell that runs on prints this."""
+        stop = time.monotonic() + timeout
+        while True:
+            message = self.client.get_iopub_msg(timeout=max(0.1, stop - time.monotonic()))
+            if message["msg_type"] == "stream" and text in message["content"]["text"]:
+                return
+
     def updates(self, seconds):
         """Collect updates of outputs that come without a cell, for a while."""
         found, stop = [], time.monotonic() + seconds
@@ -120,6 +128,7 @@ def kernels(place):
 
     def start(asker="page"):
         manager = KernelManager(kernel_name="python3")
+        manager.shutdown_wait_time = 20
         manager.start_kernel(cwd=os.getcwd())
         session = PageSession(key=manager.session.key) if asker == "page" else None
         started.append(Kernel(manager, session))

@@ -7,14 +7,26 @@ import textwrap
 
 import pytest
 
-HEAVY = {"torch", "tensorflow", "tensorboard", "numpy", "sqlalchemy", "matplotlib", "ipywidgets", "anywidget", "psutil"}
+HEAVY = {
+    "torch",
+    "tensorflow",
+    "tensorboard",
+    "numpy",
+    "sqlalchemy",
+    "matplotlib",
+    "ipywidgets",
+    "anywidget",
+    "psutil",
+}
 
 
 def in_new_shell(body):
     """Run code in a fresh process with an IPython shell `ip`, and return what it prints as JSON."""
     code = "import json, sys, time\nfrom IPython.core.interactiveshell import InteractiveShell\n"
     code += "ip = InteractiveShell.instance()\n" + textwrap.dedent(body)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -61,7 +73,9 @@ def test_unloading_takes_everything_back(place):
     assert after == before
 
 
-@pytest.mark.parametrize("unfinished", ["%%sync_tensorboard", "%%sync_tensorboard --name x\nfor i in range(3):\n    pass"])
+@pytest.mark.parametrize(
+    "unfinished", ["%%sync_tensorboard", "%%sync_tensorboard --name x\nfor i in range(3):\n    pass"]
+)
 def test_a_terminal_waits_for_the_rest_of_the_cell(place, unfinished):
     """At IPython's prompt a %%sync_tensorboard cell ends with a blank line, as every %% cell does."""
     body = f"""

@@ -13,8 +13,12 @@ def test_nothing_means_defaults():
 
 def test_folders_and_options_mix():
     """Options may stand before, between and after folders; quotes hold a path with a space together."""
-    options = parse_sync("logs --project p 'more logs' --name 'a run' --no-save --no-tensorboard --height 700 x")
-    assert options == SyncOptions(("logs", "more logs", "x"), "p", "a run", save=False, tensorboard=False, height=700)
+    options = parse_sync(
+        "logs --project p 'more logs' --name 'a run' --no-save --no-tensorboard --height 700 x"
+    )
+    assert options == SyncOptions(
+        ("logs", "more logs", "x"), "p", "a run", save=False, tensorboard=False, height=700
+    )
 
 
 def test_home_is_expanded(monkeypatch):
