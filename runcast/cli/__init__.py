@@ -17,10 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     An error is one line on stderr. `arguments` are those of the process if None.
     """
-    import click  # noqa: PLC0415 - whoever imports this module for `main` need not pay for the command line
+    import click
 
-    from runcast.cli.commands import runcast  # noqa: PLC0415
-    from runcast.errors import RuncastError  # noqa: PLC0415
+    from runcast.cli.commands import runcast
+    from runcast.errors import RuncastError
 
     try:
         runcast.main(arguments, prog_name="runcast", standalone_mode=False)

@@ -48,8 +48,8 @@ def runcast(context: click.Context, place: Path | None) -> None:
 @click.pass_obj
 def runs(place: Path | None, project: str | None, limit: int | None, as_json: bool) -> None:
     """List runs, newest first: the newest 50, or all of them with --json."""
-    from runcast.cli import shapes, tables  # noqa: PLC0415 - `--help` waits for none of this
-    from runcast.store.protocol import RunQuery  # noqa: PLC0415
+    from runcast.cli import shapes, tables
+    from runcast.store.protocol import RunQuery
 
     count = (None if as_json else DEFAULT_RUNS) if limit is None else (limit or None)
     store = _open(place)
@@ -72,7 +72,7 @@ def runs(place: Path | None, project: str | None, limit: int | None, as_json: bo
 @click.pass_obj
 def show(place: Path | None, run: str, as_json: bool) -> None:
     """Show one run: what it is, its series and its files."""
-    from runcast.cli import shapes, tables  # noqa: PLC0415
+    from runcast.cli import shapes, tables
 
     store, found = _find(place, run)
     series, files = store.series(found.id), store.files(found.id)
@@ -110,8 +110,8 @@ def history(
     as_csv: bool,
 ) -> None:
     """Print the values of one series."""
-    from runcast.cli import shapes, tables  # noqa: PLC0415
-    from runcast.cli.find import find_series  # noqa: PLC0415
+    from runcast.cli import shapes, tables
+    from runcast.cli.find import find_series
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
@@ -142,8 +142,8 @@ def history(
 @click.pass_obj
 def status(place: Path | None, run: str | None, as_json: bool) -> None:
     """Show watched files, and how far each is recorded: of one run, of all that are running, or of the latest."""
-    from runcast.cli import shapes, tables  # noqa: PLC0415
-    from runcast.store.protocol import RunQuery  # noqa: PLC0415
+    from runcast.cli import shapes, tables
+    from runcast.store.protocol import RunQuery
 
     if run is None:
         store = _open(place)
@@ -195,7 +195,7 @@ def _watched(run: RunRecord, files: Sequence[FileRecord]) -> list[dict[str, Any]
 
 
 def _folder(place: Path | None) -> Path:
-    from runcast.settings import runcast_dir  # noqa: PLC0415
+    from runcast.settings import runcast_dir
 
     return runcast_dir() if place is None else place.expanduser().absolute()
 
@@ -205,14 +205,16 @@ def _open(place: Path | None) -> LocalStore | None:
     folder = _folder(place)
     if not (folder / "store.db").exists():
         return None
-    import runcast.store  # noqa: PLC0415
+    from runcast.store import open as open_store
 
-    return runcast.store.open(folder)
+    store = open_store(folder)
+    click.get_current_context().call_on_close(store.close)
+    return store
 
 
 def _find(place: Path | None, run: str) -> tuple[LocalStore, RunRecord]:
-    from runcast.cli.find import find_run  # noqa: PLC0415
-    from runcast.errors import RunNotFound  # noqa: PLC0415
+    from runcast.cli.find import find_run
+    from runcast.errors import RunNotFound
 
     store = _open(place)
     if store is None:

@@ -26,6 +26,8 @@ __all__ = ["show_history", "show_run", "show_runs", "show_status"]
 NARROW = 90
 """Columns of a terminal below which a table leaves out what matters least."""
 
+NAME_WIDTH = 32
+
 _PIPED_WIDTH = 1000
 _STATES = {"running": "cyan", "finished": "green", "failed": "red", "crashed": "red", "synced": "blue"}
 
@@ -37,7 +39,6 @@ def show_runs(runs: Sequence[tuple[RunRecord, Mapping[str, float]]], *, more: bo
     short = _short_ids([run.id for run, _ in runs])
     columns = {
         "run": [Text(short[run.id], "dim") for run, _ in runs],
-        "name": [_end_cut(Text(run.name, "bold"), 32) for run, _ in runs],
         "project": [Text(run.project) for run, _ in runs],
         "state": [_state(run.state) for run, _ in runs],
         "started": [Text(ago(now - run.created)) for run, _ in runs],
@@ -45,6 +46,9 @@ def show_runs(runs: Sequence[tuple[RunRecord, Mapping[str, float]]], *, more: bo
     }
     if console.width < NARROW:
         del columns["project"]
+    name_room = min(NAME_WIDTH, _room(console, columns))
+    names = [_end_cut(Text(run.name, "bold"), name_room) for run, _ in runs]
+    columns = {"run": columns.pop("run"), "name": names, **columns}
     room = _room(console, columns)
     if room >= 16:
         columns["last values"] = [_end_cut(_values(summary), room) for _, summary in runs]

@@ -22,7 +22,7 @@ def open(path: str | os.PathLike[str] | None = None) -> LocalStore:  # noqa: A00
 
     Raises `StoreError`.
     """
-    from runcast.settings import runcast_dir  # noqa: PLC0415 - the command line's --help waits for none of this
-    from runcast.store.local import LocalStore  # noqa: PLC0415
+    from runcast.settings import runcast_dir
+    from runcast.store.local import LocalStore
 
     return LocalStore(runcast_dir() if path is None else Path(path))

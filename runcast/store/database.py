@@ -40,8 +40,11 @@ class Database:
         self.path = path
         self.network = network_filesystem(path.parent)
         self._engine = self._create_engine()
-        with self.write() as connection:
-            schema.prepare(connection, str(path))
+        with self.read() as connection:
+            known = schema.is_ready(connection, str(path))
+        if not known:
+            with self.write() as connection:
+                schema.create(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

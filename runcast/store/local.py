@@ -184,9 +184,9 @@ class LocalStore:
             if sync:
                 files.sync(on_disk)
                 cursor.synced_at = time.monotonic()
-            found = self._commit(run, path, offset, taken, batch, synced=sync)
-            cursor.size = found
-            return Appended(found, batch) if found == offset + len(taken) else OffsetMismatch(found)
+            answer = self._commit(run, path, offset, taken, batch, synced=sync)
+            cursor.size = answer.size
+            return answer
 
     def size(self, run: str, path: str) -> int:
         """See `Store.size`."""
@@ -333,9 +333,8 @@ class LocalStore:
             data = files.read_bytes(on_disk, size, min(limit, size + reach))
             batch = self._decoder.decode(data, size, skip=row.skipped > 0 and size + reach >= limit)
             if batch.stop > size:
-                size = self._commit(
-                    run, path, size, memoryview(data)[: batch.stop - size], batch, synced=False
-                )
+                taken = memoryview(data)[: batch.stop - size]
+                size = self._commit(run, path, size, taken, batch, synced=False).size
             elif size + reach >= limit:
                 break
             else:
@@ -344,15 +343,15 @@ class LocalStore:
 
     def _commit(
         self, run: str, path: str, offset: int, taken: memoryview, batch: Batch | None, *, synced: bool
-    ) -> int:
-        """Index bytes that are in place, if the file still has the size `offset`; return the size it has then."""
+    ) -> Appended | OffsetMismatch:
+        """Index bytes that are in place, if the file still has the size `offset`."""
         place = FilePath.parse(path)
         with self._database.write() as connection:
             self._touch(connection, run, heartbeat=self._clock())
             row = self._file_row(connection, run, path, place)
             size: int = row.size
             if size != offset:
-                return size
+                return OffsetMismatch(size)
             size += len(taken)
             connection.execute(
                 schema.file.update()
@@ -367,7 +366,7 @@ class LocalStore:
             )
             if batch is not None:
                 SourceIndex(connection, run, place.root, place.source).add(row.id, batch)
-            return size
+            return Appended(size, batch)
 
     def _file_row(self, connection: Connection, run: str, path: str, place: FilePath) -> Any:
         """Return the file's row, made if there was none."""

@@ -37,7 +37,7 @@ from runcast.errors import StoreError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["SCHEMA", "chunk", "file", "part", "prepare", "run", "series", "store", "summary"]
+__all__ = ["SCHEMA", "chunk", "create", "file", "is_ready", "part", "run", "series", "store", "summary"]
 
 SCHEMA = 1
 
@@ -155,15 +155,21 @@ summary = Table(
 )
 
 
-def prepare(connection: Connection, place: str) -> None:
-    """Make the tables where there are none. Raises `StoreError` if a newer runcast made them."""
+def is_ready(connection: Connection, place: str) -> bool:
+    """Say whether the tables are there. Raises `StoreError` if a newer runcast made them."""
     if not inspect(connection).has_table("store"):
-        metadata.create_all(connection)
-        connection.execute(store.insert().values(schema=SCHEMA))
-        return
+        return False
     found = connection.scalar(select(store.c.schema))
     if found is None or found > SCHEMA:
         raise StoreError(
             f"{place} was made by a newer runcast (schema {found}; this one knows {SCHEMA}): "
             "upgrade with `pip install --upgrade runcast`, or set RUNCAST_DIR to another folder"
         )
+    return True
+
+
+def create(connection: Connection) -> None:
+    """Make the tables, unless another process just did."""
+    if not inspect(connection).has_table("store"):
+        metadata.create_all(connection)
+        connection.execute(store.insert().values(schema=SCHEMA))
