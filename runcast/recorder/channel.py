@@ -51,7 +51,7 @@ class Inbox:
 class Outbox:
     """Messages to the training process, written on a thread, so that one that does not read never stalls the recorder.
 
-    A broken pipe ends sending for good; later messages vanish.
+    Behind a broken pipe nobody listens any more: messages are taken, and vanish.
     """
 
     def __init__(self, fd: int, limit: int = 8 << 20) -> None:
@@ -88,7 +88,9 @@ class Outbox:
 
     def _put(self, part: bytes, *, droppable: bool) -> bool:
         with self._changed:
-            if self._broken or (droppable and self._waiting and self._waiting + len(part) > self._limit):
+            if self._broken:
+                return True
+            if droppable and self._waiting and self._waiting + len(part) > self._limit:
                 return False
             self._parts.append(part)
             self._waiting += len(part)

@@ -19,7 +19,7 @@ TAIL = 4 << 10
 """Bytes of the beginning, and before the cursor, by which a source is known to be the one that was recorded so far."""
 
 
-class Replaced(Exception):  # noqa: N818  not an error: the pump goes on with a new file
+class Replaced(Exception):
     """The source does not hold the bytes that were recorded of it."""
 
 

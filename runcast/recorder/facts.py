@@ -94,7 +94,7 @@ def _git(cwd: str, *arguments: str) -> str | None:
 
 def _gpus() -> list[str]:
     try:
-        import pynvml  # noqa: PLC0415  it looks for the driver's library, which few machines have
+        import pynvml  # here, for it looks for the driver's library, which few machines have
 
         pynvml.nvmlInit()
         handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]

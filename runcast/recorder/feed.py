@@ -90,21 +90,21 @@ class Feed:
 
     def due(self, now: float) -> float | None:
         """Return in how many seconds there is something to send; None while there is nothing."""
-        if self.uid is None or not (
-            self._all or any(line.stale or line.waiting for line in self._lines.values())
-        ):
+        if not (self._all or any(line.stale or line.waiting for line in self._lines.values())):
             return None
         return max(0.0, self._next - now)
 
     def send(self, store: Store, *, at_once: bool = False) -> None:
-        """Send what is due; with `at_once`, all there is, whenever the last frame went. Raises what the store raises."""
+        """Send what is due; with `at_once`, all there is, whenever the last frame went. Raises what the store raises.
+
+        What finds no room in the outbox is sent later, and then as a snapshot.
+        """
         while (wait := self.due(self._clock())) is not None and (wait == 0.0 or at_once):
-            if not self._outbox.room:
-                self._give_up_deltas()
-                return
             started = self._clock()
-            frames = self._send_snapshot(store) + self._send_delta()
-            self._next = self._clock() + max(frames * INTERVAL, (self._clock() - started) / SHARE)
+            sent = self._send_snapshot(store) + self._send_delta()
+            self._next = self._clock() + max(sent * INTERVAL, INTERVAL, (self._clock() - started) / SHARE)
+            if not sent:
+                return
 
     def stamp(self, kind: str) -> dict[str, Any]:
         """Return the beginning of a frame's header, numbered."""
@@ -122,63 +122,56 @@ class Feed:
         if line.sent > TIRED:
             _spoil(line)
 
-    def _give_up_deltas(self) -> None:
-        for line in self._lines.values():
-            if line.waiting:
-                _spoil(line)
-
     def _send_snapshot(self, store: Store) -> int:
-        """Send stale series, as many as one message takes, and say how many messages that were."""
-        if not (self._all or any(line.stale for line in self._lines.values())):
+        """Send stale series, as many as one message takes; return how many messages that were."""
+        if not (self._all or any(line.stale for line in self._lines.values())) or not self._outbox.room:
             return 0
         headers: list[dict[str, Any]] = []
         columns: list[Points] = []
         lines: list[_Line] = []
+        known: set[Key] = set()
         room = PIECE
-        self._all = False
         for series in store.series(self._run):
             if series.plugin != SCALARS:
                 continue
-            line = self._lines.setdefault((series.root, series.source, series.tag), _Line())
-            if not line.stale or room <= 0:
-                continue
-            points = store.points(
-                self._run,
-                series.root,
-                series.source,
-                series.tag,
-                pixels=None if series.count <= WHOLE else WHOLE // 4,
-            )
-            line.id = series.id
-            line.last_step = int(points.step[-1]) if len(points.step) else None
-            room -= len(points.step)
-            headers.append(_describe(series, len(points.step)))
-            columns.append(points)
-            lines.append(line)
-        if not headers:
-            # The index has no points of these series (they were taken back): there is nothing to show of them.
-            for key in [key for key, line in self._lines.items() if line.stale]:
-                del self._lines[key]
-            return 0
-        if self._outbox.offer({**self.stamp("snapshot"), "series": headers}, _buffers(columns)):
-            for line, points in zip(lines, columns, strict=True):
-                line.stale = False
+            key = series.root, series.source, series.tag
+            known.add(key)
+            line = self._lines.setdefault(key, _Line())
+            if line.stale and room > 0:
+                pixels = None if series.count <= WHOLE else WHOLE // 4
+                points = store.points(self._run, *key, pixels=pixels)
+                line.id = series.id
+                line.last_step = int(points.step[-1]) if len(points.step) else None
                 line.sent = len(points.step)
+                room -= line.sent
+                headers.append(_describe(series, line.sent))
+                columns.append(points)
+                lines.append(line)
+        self._all = False
+        for key in [key for key, line in self._lines.items() if line.stale and key not in known]:
+            del self._lines[key]  # the index has no points of it any more
+        if not headers or not self._outbox.offer(
+            {**self.stamp("snapshot"), "series": headers}, _buffers(columns)
+        ):
+            return 0
+        for line in lines:
+            line.stale = False
         return 1
 
     def _send_delta(self) -> int:
-        headers: list[dict[str, Any]] = []
-        columns: list[Points] = []
-        for line in self._lines.values():
-            if line.waiting and not line.stale:
-                headers.append({"id": line.id, "n": sum(len(points.step) for points in line.waiting)})
-                columns += line.waiting
-                line.waiting = []
-        if not headers:
+        """Send what has come since; return how many messages that were."""
+        lines = [line for line in self._lines.values() if line.waiting]
+        if not lines:
             return 0
-        if not self._outbox.offer({**self.stamp("delta"), "series": headers}, _buffers(columns)):
-            self.resend()
-        return 1
+        headers = [{"id": line.id, "n": sum(len(points.step) for points in line.waiting)} for line in lines]
+        columns = [points for line in lines for points in line.waiting]
+        taken = self._outbox.room and self._outbox.offer(
+            {**self.stamp("delta"), "series": headers}, _buffers(columns)
+        )
+        for line in lines:
+            line.waiting = []
+            line.stale = not taken
+        return int(taken)
 
 
 def _spoil(line: _Line) -> None:

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from runcast.events import Decoder
+from runcast.events import Decoder, EventWriter
 from runcast.recorder.loop import STOPPED
 from runcast.recorder.recover import complete_unfinished, unfinished
 from runcast.run.channel import EXIT_LOCKED
@@ -248,8 +248,6 @@ def test_writer_that_stays_open_appears_in_both_runs(tmp_path, new_run, start_re
 
 def test_run_writes_its_own_files_in_place(new_run, start_recorder, store):
     """What run.log writes, and the machine's figures, are series of the run; their files are not copied."""
-    from runcast.events import EventWriter
-
     run = new_run()
     writer = EventWriter(run.folder / "own" / "log" / "events.out.tfevents.1.host.1.0")
     recorder = start_recorder(run)

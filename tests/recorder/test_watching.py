@@ -200,7 +200,7 @@ def test_graphs_beside_a_writer_are_kept(tmp_path, root, new_run, start_recorder
     copy = root / "runs" / run.id / "files" / "cwd" / "graph.pbtxt"
     wait_for(lambda: copy.exists() and copy.read_text() == graph.read_text())
     graph.write_text("node { name: 'b' } node { name: 'c' }")
-    wait_for(lambda: (copy.parent / "graph.pbtxt~2").exists())
+    wait_for((copy.parent / "graph.pbtxt~2").exists)
     run.finish()
     recorder.next("finished")
     assert copy.read_text() == "node { name: 'a' }"
@@ -220,10 +220,10 @@ def test_replaced_file_goes_on_as_a_new_generation(tmp_path, new_run, start_reco
     second = other.read_bytes()
     shutil.move(other, path)
     copies = run.folder / "files" / "cwd"
-    wait_for(lambda: (copies / f"{path.name}~2").exists())
+    wait_for((copies / f"{path.name}~2").exists)
     recorder.drain(path)
     path.write_bytes(second[: len(second) // 2])
-    wait_for(lambda: (copies / f"{path.name}~3").exists())
+    wait_for((copies / f"{path.name}~3").exists)
     recorder.kill()
     recorder = start_recorder(run)
     run.finish()
