@@ -137,7 +137,7 @@ def test_show_as_json(runcast):
     ]
     assert (shown["series"][0]["count"], shown["series"][0]["max"]) == (100, 1.0)
     assert shown["files"][0]["path"] == "files/logs/train/events.out.tfevents.1.host"
-    assert shown["files"][0]["records"] == 202  # file version, 2 tags × 100, spike
+    assert shown["files"][0]["records"] == 202  # file version, two tags of 100 points, spike
 
 
 @pytest.mark.parametrize("run", ["bbbb", "b" * 16, "wide [red] net", "latest"])

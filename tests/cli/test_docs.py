@@ -18,5 +18,5 @@ def test_every_command_and_option_is_described(command):
     section = PAGE.partition(f"## `runcast {command}")[2].partition("\n## ")[0]
     assert section
     for parameter in runcast.commands[command].params:
-        for name in parameter.opts if isinstance(parameter, click.Option) else [parameter.metavar or "TAG"]:
-            assert f"`{name}" in section or name.strip("[]") in PAGE, name
+        for name in parameter.opts if isinstance(parameter, click.Option) else []:
+            assert f"`{name}" in section, name
