@@ -56,6 +56,8 @@ export class Feed {
   tensorboard: number | null = null;
   /** When the last point came, in seconds since the epoch by the page's clock. */
   updated: number | null = null;
+  /** Whether more may come; a saved notebook's feed is as it was. */
+  live = true;
   /** Asks the kernel for a snapshot; the answer may never come. */
   askForSnapshot: (() => void) | null = null;
 
@@ -81,8 +83,12 @@ export class Feed {
 
   /** Take what a saved notebook holds. */
   load(form: StaticForm): void {
+    this.live = false;
     this.run = form.run ?? {};
     this.takePoints(decodeStatic(form));
+    for (const series of this.seriesById.values()) {
+      if (series.length) this.updated = Math.max(this.updated ?? 0, series.last("walls"));
+    }
     this.factsChanged.emit();
   }
 

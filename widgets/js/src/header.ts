@@ -21,22 +21,25 @@ export class Header {
       h("span", { class: "rc-title" }, this.dot, this.name, this.project),
       h("span", { class: "rc-facts-line" }, this.state, this.progress),
     );
-    const clock = setInterval(() => this.refresh(), 1000);
-    atEnd(life, () => clearInterval(clock));
+    if (feed.live) {
+      const clock = setInterval(() => this.refresh(), 1000);
+      atEnd(life, () => clearInterval(clock));
+    }
     feed.factsChanged.listen(life, () => this.refresh());
     this.refresh();
   }
 
   private refresh(): void {
-    const { run, state, points, updated } = this.feed;
+    const { run, state, points, updated, live } = this.feed;
     const { name, id, project, created, ended } = run;
     this.dot.dataset.state = state;
     setText(this.name, name || id || "run");
     setText(this.project, project ?? "");
-    setText(this.state, state);
+    this.dot.classList.toggle("rc-live", live);
+    setText(this.state, live || state !== "running" ? state : "was running");
     const parts = [`${formatCount(points)} ${points === 1 ? "point" : "points"}`];
     if (state === "running") {
-      if (updated !== null) parts.push(formatAgo(updated, Date.now() / 1000));
+      if (updated !== null && points) parts.push(formatAgo(updated, Date.now() / 1000));
     } else if (typeof created === "number" && typeof ended === "number") {
       parts.push(`ran ${formatDuration(ended - created)}`);
     }

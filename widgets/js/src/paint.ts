@@ -46,7 +46,7 @@ export function paintLine(
     paintPath(context, picture, line.xs, line.smoothed, line.smoothedSelection);
   }
   const sparse = line.rawSelection.count * DOT_SPACING * density < picture.width;
-  context.globalAlpha = stroke.weight * (line.isSmoothed && sparse ? 0.5 : 1);
+  context.globalAlpha = stroke.weight * (line.isSmoothed && line.rawSelection.count > 1 ? 0.5 : 1);
   paintDots(context, picture, line, sparse ? null : dots, (sparse ? 2 : 1.8) * density);
   context.globalAlpha = stroke.weight;
   paintMarks(context, picture, line);

@@ -56,50 +56,54 @@ export class TensorBoardPage implements Page {
       { href: address, target: "_blank", rel: "noopener", class: "rc-link" },
       "Open in a new tab",
     );
+    this.element.classList.add("rc-shown");
     this.element.replaceChildren(h("div", { class: "rc-frame-bar" }, link), frame);
   }
 
   private explain(port: number): void {
-    this.say("This page cannot reach TensorBoard", "");
-    const again = h("button", { class: "rc-button", type: "button" }, "Try again");
-    listen(again, "click", this.life, () => void this.connect());
+    const { run, state } = this.feed;
     const local = `http://localhost:${port}/`;
-    const notebookServer = addressesOf(port, document, window.location).some((address) =>
+    const link = h("a", { href: local, target: "_blank", rel: "noopener", class: "rc-link" }, local);
+    const proxied = addressesOf(port, document, window.location).some((address) =>
       address.includes("/proxy/"),
     );
-    const advice = h("ul", {});
-    if (notebookServer) {
-      advice.append(
-        h(
-          "li",
-          {},
-          "To have it in this tab, run ",
-          h("code", {}, "pip install jupyter-server-proxy"),
-          " where JupyterLab is installed, and restart JupyterLab.",
-        ),
-      );
+    const advice: (string | Node)[][] = [];
+    if (state !== "running" && run.folder) {
+      advice.push([
+        "It ended with the run. To see the run again: ",
+        code(`tensorboard --logdir "${run.folder}"`),
+      ]);
     }
-    advice.append(
-      h(
-        "li",
-        {},
-        "If the kernel runs on this computer, open ",
-        h("a", { href: local, target: "_blank", rel: "noopener", class: "rc-link" }, local),
-        ".",
-      ),
-      h(
-        "li",
-        {},
-        "If it runs on another, forward the port: ",
-        h("code", {}, `ssh -L ${port}:localhost:${port} THAT-COMPUTER`),
-      ),
+    if (proxied) {
+      const install = code("pip install jupyter-server-proxy");
+      advice.push([
+        "To have it in this tab: ",
+        install,
+        " where JupyterLab is installed, and restart JupyterLab.",
+      ]);
+    }
+    advice.push(["If the kernel runs on this computer, open ", link, "."]);
+    advice.push([
+      "If it runs on another, forward the port: ",
+      code(`ssh -L ${port}:localhost:${port} THAT-COMPUTER`),
+    ]);
+    const again = h("button", { class: "rc-button", type: "button" }, "Try again");
+    listen(again, "click", this.life, () => void this.connect());
+    this.say("This page cannot reach TensorBoard", "");
+    this.element.firstElementChild?.append(
+      h("ul", {}, ...advice.map((parts) => h("li", {}, ...parts))),
+      again,
     );
-    this.element.firstElementChild?.append(advice, again);
   }
 
   private say(headline: string, text: string, waiting = false): void {
     const message = h("div", { class: "rc-empty" }, h("strong", {}, headline), h("span", {}, text));
     message.classList.toggle("rc-waiting", waiting);
+    this.element.classList.remove("rc-shown");
     this.element.replaceChildren(message);
   }
+}
+
+function code(text: string): HTMLElement {
+  return h("code", {}, text);
 }
