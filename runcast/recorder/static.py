@@ -43,6 +43,9 @@ _MOST_POINTS = 1000
 _MOST_SERIES = 400
 _MOST_CONFIG = 50_000
 
+_SHOWN_FACTS = ("python", "os", "cpus", "memory", "gpus", "git")
+"""What a saved notebook says of where a run was made. People publish notebooks: no user, host, folder or command line."""
+
 
 def warm() -> None:
     """Load matplotlib and its fonts now, so that the first `draw` takes no longer than the next. Takes a second or more."""
@@ -174,6 +177,9 @@ def _facts(run: RunRecord) -> dict[str, Any]:
     config = _plain(run.config)
     if len(json.dumps(config)) > _MOST_CONFIG:
         config = {"(config)": f"too long to be shown here; see runcast show {run.id}"}
+    facts = {key: run.facts[key] for key in _SHOWN_FACTS if key in run.facts}
+    if isinstance(facts.get("git"), dict):
+        facts["git"] = {key: value for key, value in facts["git"].items() if key != "remote"}
     return {
         "id": run.id,
         "project": run.project,
@@ -182,7 +188,7 @@ def _facts(run: RunRecord) -> dict[str, Any]:
         "created": run.created,
         "ended": run.ended,
         "config": config,
-        "facts": _plain(run.facts),
+        "facts": _plain(facts),
     }
 
 

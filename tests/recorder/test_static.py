@@ -381,7 +381,7 @@ def test_names_cannot_break_out(page: Page, tmp_path: Path, bundle: Path) -> Non
         name=nasty,
         project=nasty,
         config={nasty: math.nan, "__proto__": {"hacked": 1}},
-        facts={"host": nasty},
+        facts={"python": nasty},
     )
     load(page, tmp_path, Recorded(run).add(nasty, [1, 2], nasty, nasty).draw(bundle, uid=nasty)[1])
     (mounted,) = page.evaluate("mounted")
@@ -391,6 +391,18 @@ def test_names_cannot_break_out(page: Page, tmp_path: Path, bundle: Path) -> Non
     assert mounted["marker"].startswith("</script>"), "text in the panel's script is kept as it is"
     assert page.evaluate("typeof hacked + typeof escaped + typeof ({}).hacked") == "undefined" * 3
     assert page.locator(".runcast-static").inner_text().startswith("</script>")
+
+
+def test_a_saved_notebook_tells_no_secrets(bundle: Path) -> None:
+    """Who published a notebook finds neither user, host, folder, command line nor remote in it; the commit is there."""
+    facts = {
+        "host": "secret-host", "user": "secret-user", "cwd": "/home/secret-user", "command": "train.py --key secret",
+        "executable": "/home/secret-user/python", "python": "3.11.7",
+        "git": {"commit": "c0ffee", "remote": "https://secret.example/repo"},
+    }  # fmt: skip
+    saved = Recorded(replace(RUN, facts=facts)).add("t", [1, 2]).draw(bundle)[1]
+    assert "secret" not in saved
+    assert "c0ffee" in saved
 
 
 @pytest.mark.browser
