@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from runcast.errors import StoreError
@@ -14,7 +15,7 @@ from runcast.recorder.sources import OLDER, Sources
 from runcast.store.protocol import FileRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from runcast.recorder.panels import Panels
@@ -58,7 +59,8 @@ class Intake:
         self._held: dict[str, tuple[float, float]] = {}
         self._next_discovery = 0.0
         self._next_note = 0.0
-        self._turn = 0
+        self._round: deque[Pump] = deque()
+        self._final = False
 
     @property
     def failing(self) -> bool:
@@ -78,16 +80,20 @@ class Intake:
         """Look for new files with the next `look`."""
         self._next_discovery = 0.0
 
-    def look(self, state: RunState, *, final: bool = False) -> tuple[bool, bool]:
+    def look(self, state: RunState, *, urgent: Iterable[str] = (), final: bool = False) -> tuple[bool, bool]:
         """Record what is there now: whether anything was recorded, and whether there is more at once.
 
-        With `final`, bytes at a file's end that fail verification get no more time, and are set aside.
+        Files named in `urgent` come first. With `final`, bytes at a file's end that fail verification get no more time, and
+        are set aside.
         """
 
         def work(store: Store) -> tuple[bool, bool]:
             now = time.monotonic()
             sources, ledger = self._prepared(store, state)
             self._discover(sources, state, now)
+            for path in urgent:
+                if (pump := sources.find(path)) is not None:
+                    self._step(pump, sources, ledger, store, final=final)
             moved, more = self._pump(sources, ledger, store, final=final)
             assert state.run is not None
             ledger.note_run(state.run, now)
@@ -179,18 +185,18 @@ class Intake:
         self._next_discovery = now + min(max(DISCOVERY, 20 * cost), SLOWEST_DISCOVERY)
 
     def _pump(self, sources: Sources, ledger: Ledger, store: Store, *, final: bool) -> tuple[bool, bool]:
-        """Give each file a step, in turn, for `SLICE` seconds."""
-        pumps = list(sources.pumps)
+        """Give each file a step, in rounds; a round that takes longer than `SLICE` seconds goes on with the next call."""
+        if final != self._final:
+            self._final = final
+            self._round.clear()
+        if not self._round:
+            self._round.extend(sources.pumps)
         moved = more = False
         stop = time.monotonic() + SLICE
-        for number in range(len(pumps)):
-            turn = (self._turn + number) % len(pumps)
-            went, on = self._step(pumps[turn], sources, ledger, store, final=final)
+        while self._round and time.monotonic() < stop:
+            went, on = self._step(self._round.popleft(), sources, ledger, store, final=final)
             moved, more = moved or went, more or on
-            if time.monotonic() > stop:
-                self._turn = (turn + 1) % len(pumps)
-                return moved, True
-        return moved, more
+        return moved, more or bool(self._round)
 
     def _step(
         self, pump: Pump, sources: Sources, ledger: Ledger, store: Store, *, final: bool

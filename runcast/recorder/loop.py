@@ -40,7 +40,7 @@ BUSY, IDLE = 0.2, 1.0
 REST = 15.0
 """How many times as long as it worked the recorder rests, so that many files do not take a core from the training…"""
 
-LONGEST_REST = 3.0
+LONGEST_REST = 5.0
 """… but no longer than this, in seconds."""
 
 DRAIN = 0.9
@@ -99,6 +99,7 @@ class Recorder:
         self._drains: list[_Drain] = []
         self._next_look = 0.0
         self._pause = BUSY
+        self._work = 0.0
 
     def record(self) -> int:
         """Record until the run ends or `stopping` is set; return the process's exit status."""
@@ -113,7 +114,9 @@ class Recorder:
             if self._over():
                 return self._complete()
             self._wake.wait(self._until_next())
-        self._look()
+        by = time.monotonic() + FAREWELL
+        while self._look() and time.monotonic() < by:
+            self._answer()
         self._answer()
         return STOPPED
 
@@ -152,17 +155,23 @@ class Recorder:
 
     # Looking at the files
 
-    def _look(self) -> None:
-        """Look at the journal and the files once, and settle when to look again."""
+    def _look(self) -> bool:
+        """Look at the journal and the files once, and settle when to look again; whether there is more at once."""
         started, cpu = time.monotonic(), time.thread_time()
         self._read_journal()
         if self._metrics is not None:
             self._metrics.sample_if_due(time.time())
-        moved, more = self._intake.look(self._state)
-        cost = time.thread_time() - cpu
+        urgent = {path for drain in self._drains for path in drain.files}
+        moved, more = self._intake.look(self._state, urgent=urgent)
+        self._work += time.thread_time() - cpu
+        if more:
+            self._next_look = started
+            return True
         self._pause = BUSY if moved else min(1.2 * self._pause, IDLE)
-        rest = max(self._pause, min(REST * cost, LONGEST_REST))
-        self._next_look = started if more else started + max(rest, self._intake.wait())
+        rest = max(self._pause, min(REST * self._work, LONGEST_REST))
+        self._next_look = started + max(rest, self._intake.wait())
+        self._work = 0.0
+        return False
 
     def _read_journal(self) -> None:
         try:
