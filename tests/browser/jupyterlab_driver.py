@@ -21,7 +21,7 @@ from playwright.sync_api import sync_playwright
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 __all__ = ["Notebook", "Server", "chromium", "jupyterlab", "write_notebook"]
 
@@ -70,6 +70,9 @@ def jupyterlab(base: Path) -> Iterator[Server]:
         *("--LabApp.expose_app_in_browser=True", "--LabApp.news_url="),
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
+    news = base / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    news.parent.mkdir(parents=True)
+    news.write_text('{"fetchNews": "false"}')
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=output, env=environment, cwd=base, start_new_session=True
@@ -136,6 +139,31 @@ class Notebook:
         self.path = path
 
     @property
+    def panel(self) -> Locator:
+        """The living panel."""
+        return self.page.locator(".runcast:not([data-runcast-static] *):visible").first
+
+    @property
+    def form(self) -> Locator:
+        """The static form, seen or not."""
+        return self.page.locator("[data-runcast-static]").first
+
+    def series(self, form: str = "panel") -> dict[tuple[str, str], dict[str, Any]]:
+        """Return what the newest panel (or `static` form) of the page holds of each series, by (source, tag)."""
+        script = """form => [...(globalThis.__runcast ?? [])]
+            .filter(([uid]) => uid.startsWith('static:') === (form === 'static'))
+            .slice(-1).flatMap(([, feed]) => feed.series())"""
+        return {(one["source"], one["tag"]): one for one in self.page.evaluate(script, form)}
+
+    def pictures(self) -> dict[str, str]:
+        """Return what stands on each chart of the panel just now, by its title."""
+        script = """() => Object.fromEntries([...document.querySelectorAll('.runcast:not([data-runcast-static] *) .rc-card')]
+            .filter(card => card.querySelector('canvas'))
+            .map(card => [card.querySelector('.rc-card-title').textContent, card.querySelector('canvas').toDataURL()]))"""
+        found: dict[str, str] = self.page.evaluate(script)
+        return found
+
+    @property
     def name(self) -> str:
         return self.path.relative_to(self.server.root).as_posix()
 
@@ -163,7 +191,8 @@ class Notebook:
         return self
 
     def reload(self) -> None:
-        """Reload the whole page, as F5 does; the kernel lives on."""
+        """Reload the whole page, as F5 does after saving; the kernel lives on."""
+        self.save()
         self.page.goto(f"{self.server.url}/lab/tree/{self.name}")
         self.page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext", timeout=60_000)
         self.page.evaluate(
@@ -188,6 +217,11 @@ class Notebook:
             arg=index,
             timeout=timeout * 1000,
         )
+
+    def wait_idle(self, timeout: float = 60.0) -> None:
+        """Wait until the kernel is idle."""
+        script = "() => jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
+        self.page.wait_for_function(script, timeout=timeout * 1000)
 
     def outputs(self, index: int) -> list[dict[str, Any]]:
         """Return what the notebook would save as a cell's outputs."""

@@ -1,0 +1,209 @@
+"""A real JupyterLab in Chromium: the panel lives while the kernel is busy, and what a reader does there works."""
+
+import re
+import time
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+START = "%load_ext runcast\n%sync_tensorboard --project browser"
+
+# No sleep in one piece and no await: the kernel answers nothing until the cell ends.
+TRAIN = """\
+import os, time
+from tensorboardX import SummaryWriter
+train, validation = SummaryWriter("logs/{name}/train"), SummaryWriter("logs/{name}/validation")
+step = 0
+while step < {steps} if {steps} else not os.path.exists("{name}.stop"):
+    train.add_scalar("loss/total", 1 / (step + 1), step)
+    train.add_scalar("rate", 0.1, step)
+    if step % 10 == 0:
+        validation.add_scalar("loss/total", 2 / (step + 1), step)
+    step += 1
+    stop = time.monotonic() + {pause}
+    while time.monotonic() < stop:
+        sum(range(1000))
+train.close()
+validation.close()
+open("{name}.steps", "w").write(str(step))
+"""
+
+
+@pytest.fixture
+def train(request):
+    """Return a training cell that writes to a folder of this test's own; one of no `steps` runs until it is told to stop."""
+
+    def cell(steps=100, pause=0.002):
+        return TRAIN.format(name=request.node.name, steps=steps, pause=pause)
+
+    return cell
+
+
+@pytest.fixture
+def stop(request, server):
+    """Return a function that tells the training cell to stop, and returns how many steps it took."""
+    name = request.node.name
+
+    def tell():
+        (server.root / f"{name}.stop").touch()
+        return int(wait_for(lambda: (path := server.root / f"{name}.steps").exists() and path.read_text()))
+
+    return tell
+
+
+def wait_for(look, timeout=30.0):
+    stop = time.monotonic() + timeout
+    while not (found := look()):
+        assert time.monotonic() < stop, "waited in vain"
+        time.sleep(0.1)
+    return found
+
+
+def source(notebook, ending):
+    return next(name for name, _ in notebook.series() if name.endswith(ending))
+
+
+def held(notebook, ending, tag):
+    """Return how many points the panel holds of a series, 0 for one that it has not."""
+    found = [
+        one for (name, other), one in notebook.series().items() if name.endswith(ending) and other == tag
+    ]
+    return found[0]["points"] if found else 0
+
+
+def test_charts_move_while_the_cell_runs(notebook, train, stop):
+    """Points reach the charts, and the charts' pixels, while the kernel is busy in one cell; in the end all are there, once."""
+    opened = notebook(START, train(steps=0, pause=0.02))
+    opened.run(0)
+    opened.run(1, wait=False)
+    seen, pictures = set(), set()
+    wait_for(lambda: held(opened, "train", "loss/total") > 0)
+    for _ in range(12):
+        seen.add(held(opened, "train", "loss/total"))
+        pictures.add(opened.pictures().get("total", ""))
+        opened.page.wait_for_timeout(400)
+    assert not list(opened.server.root.glob("*.steps")), "the cell was done before the charts had moved"
+    assert len(seen) >= 5, f"the panel held only {sorted(seen)} points"
+    assert len(pictures) >= 5, "the chart did not change"
+    steps = stop()
+    wait_for(lambda: held(opened, "train", "loss/total") == steps)
+    assert held(opened, "validation", "loss/total") == -(-steps // 10)
+    last = opened.series()[source(opened, "train"), "loss/total"]
+    assert (last["step"], last["value"]) == (steps - 1, pytest.approx(1 / steps))
+    assert "rate" in opened.pictures()
+
+
+def test_the_controls_act_while_the_kernel_is_busy(notebook, train):
+    """Filter, smoothing, axes and the legend act at once, in the page."""
+    opened = notebook(START, train(steps=100), "while True: pass")
+    opened.run(0)
+    opened.run(1)
+    wait_for(lambda: held(opened, "train", "rate") == 100)
+    opened.run(2, wait=False)
+    panel, page = opened.panel, opened.page
+    titles = panel.locator(".rc-card:visible .rc-card-title")
+    wait_for(lambda: sorted(titles.all_inner_texts()) == ["rate", "total"])
+
+    panel.get_by_label("Filter tags").fill("^loss/")
+    wait_for(lambda: titles.all_inner_texts() == ["total"])
+    panel.get_by_label("Filter tags").fill("(")
+    wait_for(lambda: panel.locator(".rc-problem").inner_text())
+    panel.get_by_label("Filter tags").fill("")
+    wait_for(lambda: len(titles.all_inner_texts()) == 2)
+
+    for act in (
+        lambda: panel.get_by_label("Smoothing").fill("0"),
+        lambda: panel.get_by_role("button", name="Log").click(),
+        lambda: panel.get_by_role("button", name="Relative").click(),
+        lambda: panel.locator(".rc-chip", has_text="validation").click(),
+    ):
+        before = opened.pictures()["total"]
+        act()
+        wait_for(lambda before=before: opened.pictures().get("total") not in (None, before), 5)
+
+    before = opened.pictures()["total"]
+    box = panel.locator(".rc-card", has_text="total").locator(".u-over").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.up()
+    wait_for(lambda: opened.pictures()["total"] != before, 5)
+    reset = panel.locator("button", has_text="Reset zoom")
+    assert reset.is_enabled()
+    page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    wait_for(reset.is_disabled, 5)
+
+
+def test_the_theme_is_followed(notebook, train):
+    """JupyterLab's dark theme turns the panel dark, and back."""
+    opened = notebook(START, train())
+    opened.run(0)
+    opened.run(1)
+    wait_for(lambda: held(opened, "train", "rate") == 100)
+    set_theme = "theme => jupyterapp.commands.execute('apputils:change-theme', { theme })"
+    try:
+        opened.page.evaluate(set_theme, "JupyterLab Dark")
+        wait_for(lambda: opened.panel.get_attribute("data-theme") == "dark")
+        dark = opened.panel.evaluate("panel => getComputedStyle(panel).backgroundColor")
+    finally:
+        opened.page.evaluate(set_theme, "JupyterLab Light")
+    wait_for(lambda: opened.panel.get_attribute("data-theme") == "light")
+    light = opened.panel.evaluate("panel => getComputedStyle(panel).backgroundColor")
+    assert brightness(dark) < 60 < 200 < brightness(light)
+
+
+def brightness(colour):
+    return sum(int(part) for part in re.findall(r"\d+", colour)[:3]) / 3
+
+
+def test_the_tensorboard_tab_shows_tensorboard(notebook, train):
+    """Opening the tab starts a real TensorBoard, and it lists this run's sources."""
+    opened = notebook(START, train())
+    opened.run(0)
+    opened.run(1)
+    wait_for(lambda: held(opened, "train", "rate") == 100)
+    opened.panel.get_by_role("tab", name="TensorBoard").click()
+    frame = opened.panel.locator("iframe.rc-frame")
+    frame.wait_for(timeout=60_000)
+    inside = opened.page.frame_locator("iframe.rc-frame")
+    inside.get_by_text("loss", exact=False).first.wait_for(timeout=60_000)
+    inside.get_by_text("validation", exact=False).first.wait_for(timeout=60_000)
+
+
+def test_the_run_and_system_tabs(notebook, train):
+    """The Run tab says which run this is and what is recorded; the System tab has a chart of the processor."""
+    opened = notebook(START, train())
+    opened.run(0)
+    opened.run(1)
+    opened.panel.get_by_role("tab", name="Run").click()
+    runs = [path.name for path in (opened.server.runs / "runs").iterdir()]
+    text = wait_for(lambda: (shown := opened.panel.inner_text()) and "tfevents" in shown and shown)
+    assert any(run in text for run in runs)
+    assert "browser" in text
+    opened.panel.get_by_role("tab", name="System").click()
+    wait_for(lambda: opened.panel.locator(".rc-card:visible canvas").count() > 0)
+
+
+def test_reloading_the_page_keeps_the_charts(notebook, train):
+    """F5 after a cell: the panel is back with every point, and goes on moving with the next cell."""
+    opened = notebook(START, train(steps=100), train(steps=50).replace("logs/", "logs/again-"))
+    opened.run(0)
+    opened.run(1)
+    wait_for(lambda: held(opened, "train", "rate") == 100)
+    opened.reload()
+    wait_for(lambda: held(opened, "train", "rate") == 100)
+    wait_for(lambda: "rate" in opened.pictures())
+    opened.run(2)
+    wait_for(lambda: sum(one["points"] for (_, tag), one in opened.series().items() if tag == "rate") == 150)
+
+
+def test_reloading_during_a_cell_catches_up(notebook, train, stop):
+    """F5 while the kernel is busy: when the cell is done, at the latest, the panel has everything."""
+    opened = notebook(START, train(steps=0, pause=0.03))
+    opened.run(0)
+    opened.run(1, wait=False)
+    wait_for(lambda: held(opened, "train", "rate") > 20)
+    opened.reload()
+    steps = stop()
+    wait_for(lambda: held(opened, "train", "rate") == steps, 60)
