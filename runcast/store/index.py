@@ -71,7 +71,8 @@ class SourceIndex:
         arrivals = self._arrivals(batch)
         parts = self._parts(file, list(arrivals))
         shared = self._shared(file, [series for series in arrivals if series not in parts])
-        disturbed = bool(purged(span, self._spans.values()))
+        sessions = [time for each in self._spans.values() for _, time in each.sessions]
+        disturbed = span.first is not None and any(time > span.first for time in sessions)
         chunks = Chunks(self._connection, self._run, file)
         stale = set()
         extended = []

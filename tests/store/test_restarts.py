@@ -108,6 +108,17 @@ def test_a_purge_step_supersedes_every_tag(store, run, open_file):
     assert [series.count for series in store.series(run)] == [5, 5]
 
 
+def test_an_older_file_found_late_is_purged_too(store, run, open_file):
+    """A file that is recorded after its successor had its say is superseded all the same."""
+    older = open_file()
+    for step in range(10):
+        older.writer.add_scalar("loss", 1.0, step, 100.0 + step)
+    open_file(purge_step=5).record()
+    older.record()
+    assert [step for step, _ in steps_and_values(store, run)] == list(range(5))
+    assert store.series(run)[0].count == 5
+
+
 def test_folders_do_not_supersede_each_other(store, run, open_file):
     """The same tag in `train` and `validation` is two series."""
     open_file("train").scalars("loss", [(step, 1.0, 100.0 + step) for step in range(5)])
