@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,10 +59,11 @@ def _record(folder: Path, pid: int, created: float | None) -> int:
             wake = threading.Event()
             recorder = Recorder(
                 folder,
-                lambda: LocalStore(folder.parents[1]),
+                partial(LocalStore, folder.parents[1]),
                 Outbox(outbox_fd),
                 parent=Parent(pid, created, wake.set),
-                inbox=Inbox(os.fdopen(inbox_fd, "rb"), wake.set),
+                # Unbuffered: its thread still reads when the interpreter ends, and must hold no lock then.
+                inbox=Inbox(os.fdopen(inbox_fd, "rb", buffering=0), wake.set),
                 wake=wake,
             )
             threading.Thread(target=_recover, args=(folder.parents[1],), name="recover", daemon=True).start()
@@ -80,7 +82,7 @@ def _complete(folder: Path) -> int:
         with FileLock(folder / LOCK, timeout=LOCK_WAIT):
             log.info("recorder %d completes run %s", os.getpid(), folder.name)
             nobody = Outbox(os.open(os.devnull, os.O_WRONLY))
-            return _run(Recorder(folder, lambda: LocalStore(folder.parents[1]), nobody))
+            return _run(Recorder(folder, partial(LocalStore, folder.parents[1]), nobody))
     except Timeout:
         return EXIT_LOCKED
 

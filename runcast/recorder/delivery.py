@@ -41,6 +41,10 @@ class Delivery(Protocol):
     cursor: int
     """The offset in the source up to which everything is recorded."""
 
+    @property
+    def stored(self) -> int:
+        """The size of the run's file."""
+
     def deliver(self, data: bytes, *, final: bool) -> Delivered:
         """Record what can be of `data`, the source's bytes at the cursor, and move the cursor behind it."""
 
@@ -56,6 +60,10 @@ class Verbatim:
         self._run = run
         self._path = path
         self.cursor = store.size(run, path)
+
+    @property
+    def stored(self) -> int:
+        return self.cursor
 
     def deliver(self, data: bytes, *, final: bool) -> Delivered:
         answer = self._store.append(self._run, self._path, self.cursor, data, final=final)
@@ -90,6 +98,10 @@ class ScalarsOnly:
         self.cursor = 0
         self._head = b""
         self._tail = b""
+
+    @property
+    def stored(self) -> int:
+        return self._recorded
 
     def deliver(self, data: bytes, *, final: bool) -> Delivered:
         batch = self._decoder.decode(data, self.cursor, skip=final)

@@ -98,7 +98,7 @@ class Intake:
             assert state.run is not None
             ledger.note_run(state.run, now)
             if now >= self._next_note:
-                ledger.note_files(sources.records(), now)
+                ledger.note_files(sources.records(stored=True), now)
                 self._next_note = now + INTERVAL
             return moved, more
 
@@ -117,7 +117,7 @@ class Intake:
         def work(store: Store) -> bool:
             sources, ledger = self._prepared(store, state)
             assert state.run is not None
-            ledger.note_files(sources.records(), time.monotonic(), everything=True)
+            ledger.note_files(sources.records(stored=True), time.monotonic(), everything=True)
             ledger.end(state.run)
             return True
 
@@ -208,7 +208,7 @@ class Intake:
             return False, False
         try:
             if not ledger.knows(pump.path):
-                ledger.note_files([pump.record()], now)
+                ledger.note_files([pump.record(stored=True)], now)
             step = pump.step(store, ledger.run, self._decoder, now, final=final)
         except Exception:
             self._held[pump.path] = (min(2 * delay, LONGEST_HOLD), now + delay)
@@ -217,7 +217,7 @@ class Intake:
         if step.batch is not None:
             self._panels.add(pump.path, step.batch)
         if pump.state == "replaced":
-            ledger.note_files([pump.record()], now, everything=True)
+            ledger.note_files([pump.record(stored=True)], now, everything=True)
             sources.succeed(pump)
         elif pump.state == "quarantined" or (final and not step.more):
             self._set_aside(pump)

@@ -16,6 +16,10 @@ FIRST, LONGEST = 0.5, 30.0
 """Seconds before another attempt: doubled with each that fails."""
 
 
+QUIET = 300.0
+"""Seconds for which one warning is enough: a nearly full disk fails for one file and then for another."""
+
+
 class Outage:
     """The time in which the store fails. `why` is empty while all is well."""
 
@@ -24,6 +28,7 @@ class Outage:
         self._warn = warn
         self._delay = FIRST
         self._until = 0.0
+        self._warned = float("-inf")
 
     def begin(self, error: Exception, now: float) -> None:
         """Note a failure at the (monotonic) time `now`."""

@@ -94,17 +94,20 @@ class Pump:
         """When the source changed last, in seconds since the epoch; 0 if it has never been seen."""
         return self._mark.mtime_ns / 1e9 if self._mark is not None else 0.0
 
-    def record(self) -> FileRecord:
-        """Return what there is to say of this file."""
+    def record(self, *, stored: bool = False) -> FileRecord:
+        """Return what there is to say of this file; with `stored`, measured by the run's file, where that keeps less."""
+        recorded = size = self.recorded
+        if stored and self._delivery is not None:
+            size = self._delivery.stored
         return FileRecord(
             path=self.path,
-            size=self.recorded,
+            size=size,
             records=self.records,
             skipped=self.skipped,
             source_path=str(self.origin),
-            source_size=self.size,
+            source_size=self.size - recorded + size,
             state=self.state,
-            why=self.why,
+            why=self.why or ("" if self.save else "of this file only the scalars are kept"),
         )
 
     def step(self, store: Store, run: str, decoder: Decoder, now: float, *, final: bool = False) -> Step:

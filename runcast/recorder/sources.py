@@ -27,7 +27,7 @@ OLDER = "older"
 CLOCK_TICK = 0.01
 """Seconds by which a file's time may lie before that of the moment it was written: file systems use a coarser clock."""
 
-_UNPLACEABLE = re.compile(r"[\x00-\x1f\\]")
+_UNPLACEABLE = re.compile(r'[\x00-\x1f\\:*?"<>|]' if os.name == "nt" else r"[\x00-\x1f\\]")
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Sources:
     pumps: list[Pump] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._store = os.path.realpath(self.folder.parent.parent)
+        self._runs = os.path.realpath(self.folder.parent)
         self._places: dict[str, _Place] = {}
         self._older: dict[str, FileRecord] = {}
         self._ignored: dict[str, FileRecord] = {}
@@ -97,10 +97,10 @@ class Sources:
             return pump
         return next((pump for pump in self.pumps if pump.path == path), None)
 
-    def records(self) -> Iterator[FileRecord]:
-        """Yield what there is to say of each file of the run: those that are recorded, and those that are not."""
+    def records(self, *, stored: bool = False) -> Iterator[FileRecord]:
+        """Yield what there is to say of each file, recorded or not; `stored` as in `Pump.record`."""
         for pump in self.pumps:
-            yield pump.record()
+            yield pump.record(stored=stored)
         yield from self._older.values()
         yield from self._ignored.values()
 
@@ -210,8 +210,14 @@ class Sources:
             generation += 1
 
     def _is_ours(self, real: str) -> bool:
-        """Whether a file lies in the store: a logdir around it must not be recorded into itself."""
-        return real.startswith(self._store + os.sep)
+        """Whether a file lies in a run's folder: a logdir around the store must not be recorded into itself.
+
+        The names alone do not tell: `runs` is also where torch's writers write by default.
+        """
+        if not real.startswith(self._runs + os.sep):
+            return False
+        run = real[len(self._runs) + 1 :].split(os.sep)[0]
+        return Path(self._runs, run, "run.jsonl").exists()
 
     def _resolve(self, path: str) -> str:
         real = self._real.get(path)

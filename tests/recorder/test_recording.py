@@ -90,10 +90,13 @@ def test_killed_recorder_is_resumed(tmp_path, new_run, start_recorder, start_tra
     trainer = start_trainer(tmp_path / "logs")
     run = new_run(pid=trainer.pid)
     run.writer(trainer.path)
+    copy = run.folder / "files" / "cwd" / trainer.path.name
+    size = 0
     for _ in range(3):
         recorder = start_recorder(run)
-        time.sleep(0.5)
+        wait_for(lambda: copy.exists() and copy.stat().st_size > size)  # noqa: B023
         recorder.kill()
+        size = copy.stat().st_size
     recorder = start_recorder(run)
     trainer.kill()
     assert recorder.wait() == 0
@@ -108,7 +111,7 @@ def test_both_killed_is_completed_by_the_next_start(
     run = new_run(pid=trainer.pid)
     run.writer(trainer.path)
     recorder = start_recorder(run)
-    time.sleep(0.5)
+    wait_for((run.folder / "files" / "cwd" / trainer.path.name).exists)
     recorder.kill()
     time.sleep(0.2)
     trainer.kill()
@@ -230,7 +233,8 @@ def test_writer_that_stays_open_appears_in_both_runs(tmp_path, new_run, start_re
     first = new_run(pid=trainer.pid)
     first.writer(trainer.path)
     recorder = start_recorder(first)
-    time.sleep(0.5)
+    copy = first.folder / "files" / "cwd" / trainer.path.name
+    wait_for(lambda: copy.exists() and copy.stat().st_size > 1000)
     first.finish()
     assert recorder.wait() == 0
     second = new_run(pid=trainer.pid)

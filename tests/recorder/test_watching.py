@@ -144,14 +144,15 @@ def test_store_inside_the_logdir_is_not_recorded_into_itself(tmp_path, new_run, 
     run = new_run()
     run.watch(tmp_path)
     path = write(tmp_path / "train" / "events.out.tfevents.1.host.1.0", range(5))
+    default = write(tmp_path / "store" / "runs" / "Nov23_host" / "events.out.tfevents.1.host.1.0", range(5))
     recorder = start_recorder(run)
-    recorder.drain(path)
+    recorder.drain(path, default)
     time.sleep(1.5)
     run.finish()
     recorder.next("finished")
     with store() as local:
         paths = [file.path for file in local.files(run.id) if not file.path.startswith("own/")]
-    assert paths == [f"files/logs/train/{path.name}"]
+    assert paths == [f"files/logs/store/runs/Nov23_host/{path.name}", f"files/logs/train/{path.name}"]
 
 
 def test_file_found_twice_is_recorded_once(tmp_path, new_run, start_recorder, write, store):
@@ -291,5 +292,8 @@ def test_scalars_only(tmp_path, new_run, start_recorder, start_trainer, store):
     assert 0 < kept.stat().st_size <= trainer.path.stat().st_size
     with store() as local:
         points = local.points(run.id, "cwd", ".", "loss")
+        file = next(file for file in local.files(run.id) if file.source_path == str(trainer.path))
+        assert "only the scalars" in file.why
+        assert file.source_size - file.size < 100, "what is left out is no lag"
     assert steps - 1 <= len(points.step) <= steps
     assert points.step.tolist() == list(range(len(points.step)))
