@@ -216,7 +216,7 @@ class Sources:
         """
         if not real.startswith(self._runs + os.sep):
             return False
-        run = real[len(self._runs) + 1 :].split(os.sep)[0]
+        run = Path(real).relative_to(self._runs).parts[0]
         return Path(self._runs, run, "run.jsonl").exists()
 
     def _resolve(self, path: str) -> str:

@@ -227,7 +227,9 @@ def test_reused_pid_is_not_the_parent(new_run, closing, start_recorder):
     stranger.communicate()
 
 
-def test_writer_that_stays_open_appears_in_both_runs(tmp_path, new_run, start_recorder, start_trainer, store):
+def test_writer_that_stays_open_appears_in_both_runs(
+    tmp_path, new_run, start_recorder, start_trainer, store, wait_for
+):
     """A writer that is still open across two runs is whole in both; the first ends at its last whole record."""
     trainer = start_trainer(tmp_path / "logs")
     first = new_run(pid=trainer.pid)
