@@ -7,6 +7,9 @@ import subprocess
 import pytest
 
 from runcast.recorder.facts import gather, git_facts, without_credentials
+from runcast.recorder.ledger import Ledger
+from runcast.run.record import RunRecord
+from runcast.store.local import LocalStore
 
 
 @pytest.fixture
@@ -85,3 +88,19 @@ def test_machine_facts(tmp_path):
 def test_remote_without_credentials(remote, shown):
     """No password or token of a remote's address reaches a run."""
     assert without_credentials(remote) == shown
+
+
+def test_signs_of_life(tmp_path):
+    """A run that goes on without news still shows a fresh heartbeat every half minute; its end is told only once it is over."""
+    run = RunRecord("run1", "tests", "run1", "finished", created=1.0, ended=2.0)
+    with LocalStore(tmp_path) as store:
+        ledger = Ledger(store, run)
+        assert (store.run("run1").ended, store.run("run1").heartbeat) == (None, None)
+        ledger.note_run(run, 100.0)
+        first = store.run("run1").heartbeat
+        ledger.note_run(run, 129.0)
+        assert store.run("run1").heartbeat == first
+        ledger.note_run(run, 130.0)
+        assert store.run("run1").heartbeat > first
+        ledger.end(run)
+        assert (store.run("run1").state, store.run("run1").ended) == ("finished", 2.0)
