@@ -1,7 +1,7 @@
 """How much slower training is with runcast: `python benchmarks/overhead.py [--rounds N] [--seconds S] [--rate R]`.
 
 Two processes train the same small network in PyTorch and log R scalars a second; one of them records a run. They take turns, a
-few hundred milliseconds each, while the other one stands still, so that both see the same machine. Printed is the ratio of the
+second each, while the other one stands still, so that both see the same machine. Printed is the ratio of the
 time that the same number of steps took, per turn: the median and its middle half.
 """
 
@@ -93,8 +93,8 @@ def calibrate(base: Path, rate: float, seconds: float) -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=150, help="turns of each")
-    parser.add_argument("--seconds", type=float, default=0.4, help="seconds of a turn")
+    parser.add_argument("--rounds", type=int, default=60, help="turns of each")
+    parser.add_argument("--seconds", type=float, default=1.0, help="seconds of a turn")
     parser.add_argument("--rate", type=float, default=1000, help="add_scalar calls a second")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

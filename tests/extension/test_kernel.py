@@ -125,6 +125,7 @@ def test_the_end_of_a_cell_waits_until_it_is_recorded(kernels, store, steps):
     """What a cell logged is in the store when the cell is done."""
     kernel = kernels("page")
     shown(kernel)
+    wait_for(store_runs(store))
     kernel.run(TRAIN)
     (run,) = store_runs(store)()
     assert steps(run, "loss") == list(range(20))
@@ -210,9 +211,9 @@ def test_a_forked_child_does_not_end_the_run(kernels, store):
     """
     done = kernel.run(textwrap.dedent(fork))
     assert done.text.strip().endswith("0")
+    (run,) = wait_for(store_runs(store))
     kernel.run(TRAIN)
-    assert [run.state for run in store_runs(store)()] == ["running"]
-    (run,) = store_runs(store)()
+    assert store.run(run.id).state == "running"
     assert sum(series.count for series in store.series(run.id) if series.tag == "loss") == 20
 
 
