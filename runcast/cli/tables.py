@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from runcast.cli.facts import fact_lines, plain
 from runcast.cli.words import ago, duration, figure, size, spark
 
 if TYPE_CHECKING:
@@ -73,9 +74,12 @@ def show_run(
     about.add_row("started", f"{started:%Y-%m-%d %H:%M:%S %z} ({ago(now - run.created)})")
     about.add_row("took", _took(run, now))
     about.add_row("folder", Text(str(folder / "runs" / run.id)))
-    for name, values in (("config", run.config), ("facts", run.facts)):
-        if values:
-            about.add_row(name, Text("\n".join(f"{key} = {_plain(value)}" for key, value in values.items())))
+    if run.config:
+        about.add_row(
+            "config", Text("\n".join(f"{key} = {plain(value)}" for key, value in run.config.items()))
+        )
+    for what, text in fact_lines(run.facts):
+        about.add_row(what, Text(text))
     console.print(about)
     if series:
         console.print()
@@ -259,7 +263,3 @@ def _clock(wall_time: float) -> str:
 
 def _after(seconds: float) -> str:
     return duration(seconds) if 0 <= seconds < float("inf") else ""
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else figure(value) if isinstance(value, float) else repr(value)

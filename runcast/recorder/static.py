@@ -49,7 +49,7 @@ _SHOWN_FACTS = ("python", "os", "cpus", "memory", "gpus", "git")
 
 def warm() -> None:
     """Load matplotlib and its fonts now, so that the first `draw` takes no longer than the next. Takes a second or more."""
-    from runcast.recorder.static_png import warm_fonts  # noqa: PLC0415  matplotlib is slow to import
+    from runcast.recorder.static_png import warm_fonts
 
     warm_fonts()
 
@@ -68,7 +68,7 @@ def draw(
     that defines `runcastStatic.mount(element, form)`; the fragment of one that is not there is the picture alone. `uid` ties
     the fragment's script to its element; several forms may share a page.
     """
-    from runcast.recorder.static_png import paint  # noqa: PLC0415  matplotlib is slow to import
+    from runcast.recorder.static_png import paint
 
     scalars = [one for one in series if one.plugin == "scalars" and one.count]
     shown = sorted(scalars, key=drawing_order)[:_MOST_SERIES]

@@ -210,7 +210,7 @@ def _gpu_sensors() -> Iterator[Sensor]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an older package of the same name warns about itself
-            import pynvml as nvml  # noqa: PLC0415  only here, where its absence is handled
+            import pynvml as nvml
 
             nvml.nvmlInit()
         handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
