@@ -45,10 +45,10 @@ def nvmlDeviceGetPowerUsage(handle): return 71_500
 
 def read(folder: Path) -> dict[str, dict[int, float]]:
     """Return {tag: {step: value}} as TensorBoard reads them."""
-    events = EventAccumulator(str(folder), {"tensors": 0}).Reload()
+    events = EventAccumulator(str(folder), {"scalars": 0}).Reload()
     return {
-        tag: {event.step: event.tensor_proto.double_val[0] for event in events.Tensors(tag)}
-        for tag in events.Tags()["tensors"]
+        tag: {event.step: event.value for event in events.Scalars(tag)}
+        for tag in events.Tags()["scalars"]
     }
 
 
