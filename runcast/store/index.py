@@ -8,14 +8,15 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import func, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import bindparam, func, select
 
 from runcast.events.restarts import counting
 from runcast.store import schema
 from runcast.store.bounds import Bounds
 from runcast.store.chunks import HEAD, Chunks, groups
 from runcast.store.columns import Columns
+from runcast.store.memory import PartMemory, SourceMemory
+from runcast.store.rows import ADD_SUMMARY, PUT_PART, SET_SPAN, Rows
 from runcast.store.supersession import Span, cut, purged, standing, succeeds
 
 if TYPE_CHECKING:
@@ -30,14 +31,35 @@ __all__ = ["SCALARS", "SourceIndex", "read_spans"]
 SCALARS = "scalars"
 
 _chunk = schema.chunk.c
+_file = schema.file.c
 _part = schema.part.c
 _series = schema.series.c
 _summary = schema.summary.c
 
-
-_PUT_PART = insert(schema.part)
-_PUT_PART = _PUT_PART.on_conflict_do_update(
-    set_={column.name: _PUT_PART.excluded[column.name] for column in _part if not column.primary_key}
+_SPANS = select(_file.id, _file.path, _file.first_wall_time, _file.last_wall_time, _file.sessions).where(
+    _file.run == bindparam("of_run"),
+    _file.root == bindparam("of_root"),
+    _file.source == bindparam("of_source"),
+)
+_SERIES_OF_TAGS = (
+    select(_series.id, _series.tag, _series.plugin)
+    .where(
+        _series.run == bindparam("of_run"),
+        _series.root == bindparam("of_root"),
+        _series.source == bindparam("of_source"),
+        _series.tag.in_(bindparam("tags", expanding=True)),
+    )
+    .order_by(_series.id)
+)
+_PARTS_OF_FILE = select(schema.part).where(
+    _part.run == bindparam("of_run"),
+    _part.series.in_(bindparam("several", expanding=True)),
+    _part.file == bindparam("of_file"),
+)
+_IN_OTHER_FILES = select(_part.series).where(
+    _part.run == bindparam("of_run"),
+    _part.series.in_(bindparam("several", expanding=True)),
+    _part.file != bindparam("of_file"),
 )
 
 
@@ -53,14 +75,28 @@ class SourceIndex:
 
     Where a file's points go forward and no other file has a say, its part's bounds are extended. Otherwise the series is
     *stale*: what counts of each of its parts is worked out anew, from the bounds of its chunks.
+
+    With `rows`, what is to be written is gathered there, and no file may be added to twice before they are flushed.
+    With `memory`, what that knows is not read; it is kept up to date, and must be thrown away if the transaction fails.
     """
 
-    def __init__(self, connection: Connection, run: str, root: str, source: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        run: str,
+        root: str,
+        source: str,
+        rows: Rows | None = None,
+        memory: SourceMemory | None = None,
+    ) -> None:
         self._connection = connection
         self._run = run
         self._root = root
         self._source = source
-        self._spans = read_spans(connection, run, root, source)
+        self._gathering = rows is not None
+        self._rows = Rows(connection) if rows is None else rows
+        self._memory = SourceMemory(read_spans(connection, run, root, source)) if memory is None else memory
+        self._spans = self._memory.spans
 
     def add(self, file: int, batch: Batch) -> None:
         """Index what a file's next batch holds."""
@@ -71,48 +107,51 @@ class SourceIndex:
         arrivals = self._arrivals(batch)
         parts = self._parts(file, list(arrivals))
         shared = self._shared(file, [series for series in arrivals if series not in parts])
-        sessions = [time for each in self._spans.values() for _, time in each.sessions]
-        disturbed = span.first is not None and any(time > span.first for time in sessions)
+        disturbed = span.first is not None and any(time > span.first for time in self._session_times())
         chunks = Chunks(self._connection, self._run, file)
         stale = set()
-        extended = []
+        fresh = {}
         for series, (columns, _) in arrivals.items():
-            fresh = columns.rows(counting(columns.step))
-            bounds = Bounds.of(fresh)
+            fresh[series] = bounds = Bounds.of(columns.rows(counting(columns.step)))
             lowest = bounds.first_step
             part = parts.get(series)
             if part is None:
                 forward = series not in shared
+                part = parts[series] = PartMemory(lowest, 0, None, bounds, [])
             else:
-                forward = part.cut is None and part.count > 0 and lowest > part.last_step
-                bounds = Bounds.from_row(part) | bounds
+                forward = part.cut is None and part.bounds.count > 0 and lowest > part.bounds.last_step
+                part.start = min(part.start, lowest)
+                part.bounds |= bounds
                 if disturbed or not forward:
                     self._supersede(chunks, file, series, lowest)
             if disturbed or not forward:
                 stale.add(series)
-            start = lowest if part is None else min(lowest, part.start)
-            extended.append({"series": series, "start": start, "cut": part and part.cut, **bounds.to_row()})
-        next_seqs = chunks.append(
-            {series: columns for series, (columns, pointers) in arrivals.items() if not pointers},
-            {series: part.next_seq for series, part in parts.items()},
-        )
+        points = {series: columns for series, (columns, pointers) in arrivals.items() if not pointers}
+        chunks.append(self._rows, points, fresh, parts)
         self._write_pointers(file, arrivals)
-        self._write_parts(
-            [{"file": file, "next_seq": next_seqs.get(row["series"], 0), **row} for row in extended]
-        )
-        tie_changed = before.first is not None and self._tie(before) != self._tie(span)
-        self.refresh(None if tie_changed or batch.session_starts else stale)
+        self._rows.add(PUT_PART, [self._part_row(file, series, parts[series]) for series in arrivals])
+        for series, part in parts.items():
+            self._memory.parts[file, series] = part
+        anew = batch.session_starts or self._tie_changed(before, span)
+        if anew or stale:
+            self.refresh(None if anew else stale)
+        elif not self._gathering:
+            self._rows.flush()
 
     def drop(self, file: int) -> None:
         """Forget all that the file holds."""
+        self._rows.flush()
         for table in (schema.chunk, schema.summary, schema.part):
             self._connection.execute(table.delete().where(table.c.run == self._run, table.c.file == file))
+        for key in [key for key in self._memory.parts if key[0] == file]:
+            del self._memory.parts[key]
         self._spans[file] = Span(file, self._spans[file].path)
         self._write_span(self._spans[file])
         self.refresh(None)
 
     def refresh(self, stale: Iterable[int] | None) -> None:
         """Work out anew what counts of the given series, or of all (None)."""
+        self._rows.flush()
         if stale is None:
             stale = self._connection.scalars(
                 select(_series.id).where(
@@ -155,47 +194,62 @@ class SourceIndex:
             columns = _pointer_columns(pointers[part.series, part.file])
             bounds |= Bounds.of(columns.rows(standing(columns, cut_at, purges)))
             if bounds != Bounds.from_row(part) or cut_at != part.cut:
-                same = {name: getattr(part, name) for name in ("series", "file", "start", "next_seq")}
-                changed.append({**same, "cut": cut_at, **bounds.to_row()})
-        self._write_parts(changed)
+                now = PartMemory(part.start, part.next_seq, cut_at, bounds)
+                changed.append(self._part_row(part.file, part.series, now))
+                if (known := self._memory.parts.get((part.file, part.series))) is not None:
+                    known.cut, known.bounds = cut_at, bounds
+        if changed:
+            self._connection.execute(PUT_PART, changed)
+
+    def _session_times(self) -> list[float]:
+        return [time for each in self._spans.values() for _, time in each.sessions]
+
+    def _tie_changed(self, before: Span, span: Span) -> bool:
+        """Whether a file's longer span changes anything that is decided between it and the others of its folder."""
+        if before.first is None or span == before:
+            return False
+        if before.first != span.first or before.last is None or span.last is None:
+            return self._tie(before) != self._tie(span)
+        firsts = [other.first for other in self._spans.values() if other.first is not None]
+        return any(before.last < time <= span.last for time in (*firsts, *self._session_times()))
 
     def _tie(self, span: Span) -> list[tuple[bool, bool]]:
         """Return all that is decided between the file, with this span, and the others of its folder."""
         others = [other for other in self._spans.values() if other.file != span.file]
         ties = [(succeeds(other, span), succeeds(span, other)) for other in others]
-        times = [time for other in self._spans.values() for _, time in other.sessions]
         if span.first is not None and span.last is not None:
-            ties += [(time > span.first, time > span.last) for time in times]
+            ties += [(time > span.first, time > span.last) for time in self._session_times()]
         return ties
 
     def _write_span(self, span: Span) -> None:
-        file = schema.file
-        self._connection.execute(
-            file.update()
-            .where(file.c.run == self._run, file.c.id == span.file)
-            .values(first_wall_time=span.first, last_wall_time=span.last, sessions=json.dumps(span.sessions))
-        )
+        row = {"of_run": self._run, "of_file": span.file, "sessions": json.dumps(span.sessions)}
+        self._rows.add(SET_SPAN, [{**row, "first_wall_time": span.first, "last_wall_time": span.last}])
 
-    def _parts(self, file: int, series: list[int]) -> dict[int, Any]:
-        found = {}
-        for group in groups(series):
-            rows = self._connection.execute(
-                select(schema.part).where(_part.run == self._run, _part.series.in_(group), _part.file == file)
-            )
-            found.update({row.series: row for row in rows})
-        return found
+    def _part_row(self, file: int, series: int, part: PartMemory) -> dict[str, Any]:
+        key = {"run": self._run, "series": series, "file": file}
+        return {
+            **key,
+            "start": part.start,
+            "next_seq": part.next_seq,
+            "cut": part.cut,
+            **part.bounds.to_row(),
+        }
+
+    def _parts(self, file: int, series: list[int]) -> dict[int, PartMemory]:
+        """Return the file's parts of those of the series that it has."""
+        known = self._memory.parts
+        for group in groups([number for number in series if (file, number) not in known]):
+            wanted = {"of_run": self._run, "several": group, "of_file": file}
+            for row in self._connection.execute(_PARTS_OF_FILE, wanted):
+                known[file, row.series] = PartMemory.from_row(row)
+        return {number: part for number in series if (part := known.get((file, number))) is not None}
 
     def _shared(self, file: int, series: list[int]) -> set[int]:
         """Return which of the series have points in other files too."""
         found: set[int] = set()
         for group in groups(series):
-            found.update(
-                self._connection.scalars(
-                    select(_part.series).where(
-                        _part.run == self._run, _part.series.in_(group), _part.file != file
-                    )
-                )
-            )
+            wanted = {"of_run": self._run, "several": group, "of_file": file}
+            found.update(self._connection.scalars(_IN_OTHER_FILES, wanted))
         return found
 
     def _supersede(self, chunks: Chunks, file: int, series: int, lowest: int) -> None:
@@ -210,17 +264,6 @@ class SourceIndex:
                 _summary.step >= lowest,
             )
             .values(counts=False)
-        )
-
-    def _write_parts(self, rows: list[dict[str, Any]]) -> None:
-        if not rows:
-            return
-        statement = insert(schema.part)
-        changing = {
-            column.name: statement.excluded[column.name] for column in _part if not column.primary_key
-        }
-        self._connection.execute(
-            statement.on_conflict_do_update(set_=changing), [{"run": self._run, **row} for row in rows]
         )
 
     def _write_pointers(self, file: int, arrivals: dict[int, _Arrival]) -> None:
@@ -239,8 +282,7 @@ class SourceIndex:
             if pointers
             for summary, counts in zip(pointers, counting(columns.step), strict=True)
         ]
-        if rows:
-            self._connection.execute(schema.summary.insert(), rows)
+        self._rows.add(ADD_SUMMARY, rows)
 
     def _arrivals(self, batch: Batch) -> dict[int, _Arrival]:
         """Return what a batch brings, by series; new series get their numbers."""
@@ -265,18 +307,13 @@ class SourceIndex:
         return {numbers[key]: arrival for key, arrival in arrivals.items()}
 
     def _known(self, tags: list[str]) -> dict[tuple[str, str], int]:
-        """Return the numbers of the tags' series, by (tag, plugin), the earliest first."""
-        rows: list[Any] = []
-        for group in groups(tags):
-            rows += self._connection.execute(
-                select(_series.id, _series.tag, _series.plugin).where(
-                    _series.run == self._run,
-                    _series.root == self._root,
-                    _series.source == self._source,
-                    _series.tag.in_(group),
-                )
-            )
-        return {(row.tag, row.plugin): row.id for row in sorted(rows, key=lambda row: row.id)}
+        """Return the numbers of the tags' series, by (tag, plugin), the earliest of a tag first."""
+        plugins = self._memory.plugins
+        for group in groups([tag for tag in tags if tag not in plugins]):
+            wanted = {"of_run": self._run, "of_root": self._root, "of_source": self._source, "tags": group}
+            for row in self._connection.execute(_SERIES_OF_TAGS, wanted):
+                plugins.setdefault(row.tag, {})[row.plugin] = row.id
+        return {(tag, plugin): number for tag in tags for plugin, number in plugins.get(tag, {}).items()}
 
     def _number(
         self, known: dict[tuple[str, str], int], keys: list[tuple[str, str]]
@@ -294,22 +331,21 @@ class SourceIndex:
                 for (tag, plugin), number in numbers.items()
             ],
         )
+        for (tag, plugin), number in numbers.items():
+            self._memory.plugins.setdefault(tag, {})[plugin] = number
         return known | numbers
 
 
 def read_spans(connection: Connection, run: str, root: str, source: str) -> dict[int, Span]:
     """Return the lives of a folder's files, by the file's number."""
-    file = schema.file.c
-    rows = connection.execute(
-        select(file.id, file.path, file.first_wall_time, file.last_wall_time, file.sessions).where(
-            file.run == run, file.root == root, file.source == source
-        )
-    )
+    rows = connection.execute(_SPANS, {"of_run": run, "of_root": root, "of_source": source})
     return {row.id: Span.from_row(row) for row in rows}
 
 
 def _by_tag(scalars: Scalars) -> list[tuple[str, Columns]]:
     columns = Columns(scalars.step, scalars.wall_time, scalars.value)
+    if len(scalars.tags) == 1:
+        return [(scalars.tags[0], columns)]
     order = np.argsort(scalars.tag, kind="stable")
     ends = np.searchsorted(scalars.tag[order], np.arange(len(scalars.tags)), side="right")
     rows = np.split(order, ends)[: len(scalars.tags)]

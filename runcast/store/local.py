@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, case, func, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
-from runcast.errors import RunNotFound, StoreError
-from runcast.events.decode import Decoder
-from runcast.run.record import OWN_ROOT, RunRecord
+from runcast.errors import StoreError
+from runcast.run.record import RunRecord
 from runcast.store import files, schema
 from runcast.store.bounds import Bounds
 from runcast.store.database import Database
 from runcast.store.history import read_points, read_summaries
-from runcast.store.index import SourceIndex
 from runcast.store.paths import FilePath, check_run_id
-from runcast.store.protocol import Appended, FileRecord, OffsetMismatch, Points, RunQuery, SeriesRecord
+from runcast.store.protocol import Append, FileRecord, Points, RunQuery, SeriesRecord
+from runcast.store.writer import Writer, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,30 +26,18 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-    from runcast.events.batch import Batch
     from runcast.store.history import SummaryRecord
-    from runcast.store.protocol import Facts
+    from runcast.store.protocol import Appended, Facts, OffsetMismatch
 
 __all__ = ["CRASHED_AFTER", "LocalStore"]
 
 CRASHED_AFTER = 300.0
 """Seconds without a heartbeat after which a running run is reported as crashed."""
 
-SYNC_INTERVAL = 1.0
-"""Seconds for which a file's appends may share one wait for the disk."""
-
 DATABASE = "store.db"
 
 _run = schema.run.c
 _file = schema.file.c
-
-
-@dataclass
-class _Cursor:
-    """A file that this store appends to: what it last saw of it."""
-
-    size: int
-    synced_at: float = float("-inf")
 
 
 class LocalStore:
@@ -63,10 +47,11 @@ class LocalStore:
 
     What survives. The bytes of an append are in the file before the index says so, in one transaction, so after the crash of
     a process the index claims nothing that is not there, and what the file has beyond the recorded size is written again,
-    the same. The disk itself is waited for (fdatasync) before the commit, but for appends within `SYNC_INTERVAL` of the
-    last wait: of those the index keeps a checksum. When a store first appends to a file, it compares: a file that is shorter
-    than recorded, or whose last second is not what was recorded (the machine crashed), is indexed anew from its bytes, and
-    `append` answers the smaller size. Nothing else is trusted but what the index has committed.
+    the same. The disk itself is waited for (fdatasync) before the commit, but for appends that follow the file's last wait
+    within a second (longer where so many files grow that waiting would take more than a tenth of the time): of those the
+    index keeps a checksum. When a store first appends to a file, it compares: a file that is shorter than recorded, or whose
+    unwaited-for end is not what was recorded (the machine crashed), is indexed anew from its bytes, and `append` answers the
+    smaller size. Nothing else is trusted but what the index has committed.
 
     Every method raises `StoreError` when the folder or its database cannot be used, with nothing half done.
     """
@@ -74,9 +59,6 @@ class LocalStore:
     def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
         self.root = root
         self._clock = clock
-        self._decoder = Decoder()
-        self._lock = threading.Lock()
-        self._cursors: dict[tuple[str, str], _Cursor] = {}
         try:
             (root / "runs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -84,6 +66,7 @@ class LocalStore:
                 f"cannot keep runs in {root}: {error.strerror}; set RUNCAST_DIR to a folder that can be written"
             ) from error
         self._database = Database(root / DATABASE)
+        self._writer = Writer(root, self._database, clock)
 
     @property
     def network(self) -> str:
@@ -124,17 +107,16 @@ class LocalStore:
 
     def update(self, run: str, facts: Facts) -> None:
         """See `Store.update`. A heartbeat lets a run that was reported as crashed run again."""
-        with self._database.write() as connection:
-            row = self._run_row(connection, run)
+        with self._writer.changing(run) as change:
+            row = self._run_row(change.connection, run)
             names = ("name", "project", "state", "ended", "heartbeat")
             values = {name: value for name in names if (value := getattr(facts, name)) is not None}
             if facts.config:
                 values["config"] = _dump({**json.loads(row.config), **facts.config})
             if facts.facts:
                 values["facts"] = _dump({**json.loads(row.facts), **facts.facts})
-            connection.execute(
-                schema.run.update().where(_run.id == run).values(**values, change=_next_change())
-            )
+            if values:
+                change.connection.execute(schema.run.update().where(_run.id == run).values(values))
 
     def run(self, run: str) -> RunRecord:
         """See `Store.run`."""
@@ -166,27 +148,14 @@ class LocalStore:
         self, run: str, path: str, offset: int, data: bytes, *, final: bool = False
     ) -> Appended | OffsetMismatch:
         """See `Store.append`. Files under `own/` are written by the run itself: here they are only indexed."""
-        place = FilePath.parse(path)
-        with self._lock:
-            cursor = self._cursor(run, path, place)
-            if offset != cursor.size:
-                cursor.size = self.size(run, path)
-            if offset != cursor.size:
-                return OffsetMismatch(cursor.size)
-            batch = self._decoder.decode(data, offset, skip=final) if place.is_event_file else None
-            taken = memoryview(data)[: batch.stop - offset] if batch else memoryview(data)
-            if not taken:
-                return Appended(offset, batch)
-            on_disk = self.path(run, path)
-            if place.root != OWN_ROOT:
-                files.write_at(on_disk, offset, taken)
-            sync = final or time.monotonic() - cursor.synced_at >= SYNC_INTERVAL
-            if sync:
-                files.sync(on_disk)
-                cursor.synced_at = time.monotonic()
-            answer = self._commit(run, path, offset, taken, batch, synced=sync)
-            cursor.size = answer.size
-            return answer
+        (answer,) = self._writer.append(run, [Append(path, offset, data, final)])
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
+
+    def append_all(self, run: str, appends: Sequence[Append]) -> list[Appended | OffsetMismatch | StoreError]:
+        """See `Store.append_all`. Files that cannot be written are refused, the rest share one transaction."""
+        return self._writer.append(run, appends)
 
     def size(self, run: str, path: str) -> int:
         """See `Store.size`."""
@@ -206,21 +175,9 @@ class LocalStore:
         FilePath.parse(path)
         return self.root / "runs" / check_run_id(run) / path
 
-    def describe(self, run: str, file: FileRecord) -> None:
+    def describe(self, run: str, *files: FileRecord) -> None:
         """See `Store.describe`."""
-        place = FilePath.parse(file.path)
-        values = {
-            "source_path": file.source_path,
-            "source_size": file.source_size,
-            "state": file.state,
-            "why": file.why,
-        }
-        with self._database.write() as connection:
-            self._touch(connection, run)
-            number = self._file_row(connection, run, file.path, place).id
-            connection.execute(
-                schema.file.update().where(_file.run == run, _file.id == number).values(**values)
-            )
+        self._writer.describe(run, files)
 
     def files(self, run: str) -> Sequence[FileRecord]:
         """See `Store.files`."""
@@ -292,116 +249,10 @@ class LocalStore:
             self._run_row(connection, run)
             return read_summaries(connection, run, (root, source, tag))
 
-    # How appends are kept.
-
-    def _cursor(self, run: str, path: str, place: FilePath) -> _Cursor:
-        """Return what is known of a file; the first time, compare the index with the disk."""
-        found = self._cursors.get((run, path))
-        if found is None:
-            with self._database.read() as connection:
-                self._run_row(connection, run)
-                row = connection.execute(
-                    select(schema.file).where(_file.run == run, _file.path == path)
-                ).first()
-            size = 0 if row is None else row.size
-            if row is not None and not self._is_intact(run, row):
-                size = self._rebuild(run, path, place, row)
-            found = self._cursors[run, path] = _Cursor(size)
-        return found
-
-    def _is_intact(self, run: str, row: Any) -> bool:
-        on_disk = self.path(run, row.path)
-        if files.disk_size(on_disk) < row.size:
-            return False
-        unsynced_crc: int = row.unsynced_crc
-        return files.checksum(on_disk, row.synced, row.size) == unsynced_crc
-
-    def _rebuild(self, run: str, path: str, place: FilePath, row: Any) -> int:
-        """Index a file anew from the bytes that are on the disk; return how many of them can be trusted."""
-        on_disk = self.path(run, path)
-        limit = files.disk_size(on_disk)
-        size = 0 if place.is_event_file else min(limit, row.synced)
-        with self._database.write() as connection:
-            SourceIndex(connection, run, place.root, place.source).drop(row.id)
-            connection.execute(
-                schema.file.update()
-                .where(_file.run == run, _file.id == row.id)
-                .values(size=size, synced=size, unsynced_crc=0, records=0, skipped=0)
-            )
-        reach = files.PIECE
-        while place.is_event_file and size < limit:
-            data = files.read_bytes(on_disk, size, min(limit, size + reach))
-            batch = self._decoder.decode(data, size, skip=row.skipped > 0 and size + reach >= limit)
-            if batch.stop > size:
-                taken = memoryview(data)[: batch.stop - size]
-                size = self._commit(run, path, size, taken, batch, synced=False).size
-            elif size + reach >= limit:
-                break
-            else:
-                reach *= 2  # a record longer than a piece, or bytes that were passed over when they came
-        return size
-
-    def _commit(
-        self, run: str, path: str, offset: int, taken: memoryview, batch: Batch | None, *, synced: bool
-    ) -> Appended | OffsetMismatch:
-        """Index bytes that are in place, if the file still has the size `offset`."""
-        place = FilePath.parse(path)
-        with self._database.write() as connection:
-            self._touch(connection, run, heartbeat=self._clock())
-            row = self._file_row(connection, run, path, place)
-            size: int = row.size
-            if size != offset:
-                return OffsetMismatch(size)
-            size += len(taken)
-            connection.execute(
-                schema.file.update()
-                .where(_file.run == run, _file.id == row.id)
-                .values(
-                    size=size,
-                    synced=size if synced else row.synced,
-                    unsynced_crc=0 if synced else zlib.crc32(taken, row.unsynced_crc),
-                    records=row.records + (batch.records if batch else 0),
-                    skipped=row.skipped + (len(batch.skipped) if batch else 0),
-                )
-            )
-            if batch is not None:
-                SourceIndex(connection, run, place.root, place.source).add(row.id, batch)
-            return Appended(size, batch)
-
-    def _file_row(self, connection: Connection, run: str, path: str, place: FilePath) -> Any:
-        """Return the file's row, made if there was none."""
-        wanted = select(schema.file).where(_file.run == run, _file.path == path)
-        row = connection.execute(wanted).first()
-        if row is None:
-            last = connection.scalar(select(func.max(_file.id)).where(_file.run == run)) or 0
-            new = {
-                "run": run,
-                "id": last + 1,
-                "path": path,
-                "root": place.root,
-                "source": place.source,
-                "sessions": "[]",
-                "source_path": "",
-                "state": "recording",
-                "why": "",
-            }
-            zero = dict.fromkeys(("size", "synced", "unsynced_crc", "records", "skipped", "source_size"), 0)
-            connection.execute(schema.file.insert().values(**new, **zero))
-            row = connection.execute(wanted).one()
-        return row
-
-    def _touch(self, connection: Connection, run: str, **values: Any) -> None:
-        """Mark the run as changed. Raises `RunNotFound`."""
-        done = connection.execute(
-            schema.run.update().where(_run.id == run).values(**values, change=_next_change())
-        )
-        if not done.rowcount:
-            raise _not_found(run)
-
     def _run_row(self, connection: Connection, run: str) -> Any:
         row = connection.execute(select(schema.run).where(_run.id == run)).first()
         if row is None:
-            raise _not_found(run)
+            raise not_found(run)
         return row
 
     def _is_stale(self) -> ColumnElement[bool]:
@@ -439,7 +290,3 @@ def _next_change() -> Any:
 
 def _dump(values: dict[str, Any]) -> str:
     return json.dumps(values, separators=(",", ":"), default=str)
-
-
-def _not_found(run: str) -> RunNotFound:
-    return RunNotFound(f"there is no run {run!r} in this store: `runcast runs` lists those that are")

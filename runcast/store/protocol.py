@@ -11,10 +11,31 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from runcast.errors import StoreError
     from runcast.events.batch import Batch
     from runcast.run.record import RunRecord
 
-__all__ = ["Appended", "Facts", "FileRecord", "OffsetMismatch", "Points", "RunQuery", "SeriesRecord", "Store"]
+__all__ = [
+    "Append",
+    "Appended",
+    "Facts",
+    "FileRecord",
+    "OffsetMismatch",
+    "Points",
+    "RunQuery",
+    "SeriesRecord",
+    "Store",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Bytes for a file at an offset; `final` as in `Store.append`."""
+
+    path: str
+    offset: int
+    data: bytes
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +143,23 @@ class Store(Protocol):
         get better: they are kept in place, counted and passed over if verified records follow them.
         """
 
+    def append_all(
+        self, run: str, appends: Sequence[Append]
+    ) -> Sequence[Appended | OffsetMismatch | StoreError]:
+        """Append to several files, none of them twice, in one transaction; return the answers in the same order.
+
+        A file that cannot take its bytes is answered with the error, and the others are appended to. Raises `StoreError`,
+        or what else went wrong, when nothing was appended.
+        """
+
     def size(self, run: str, path: str) -> int:
         """Return how many bytes of the file are recorded (0 for a file never seen)."""
 
     def read(self, run: str, path: str, start: int, stop: int) -> bytes:
         """Return recorded bytes [start, stop)."""
 
-    def describe(self, run: str, file: FileRecord) -> None:
-        """Note what became of a file's source (`source_path`, `source_size`, `state`, `why`); bytes are not touched."""
+    def describe(self, run: str, *files: FileRecord) -> None:
+        """Note what became of files' sources (`source_path`, `source_size`, `state`, `why`); bytes are not touched."""
 
     def run(self, run: str) -> RunRecord:
         """Return one run. Raises `RunNotFound`."""

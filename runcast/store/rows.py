@@ -1,0 +1,67 @@
+"""Rows that one transaction writes, gathered: each table takes one statement, however many files were appended to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam
+from sqlalchemy.dialects.sqlite import insert
+
+from runcast.store import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Connection, Executable
+
+__all__ = ["ADD_CHUNK", "ADD_SUMMARY", "DROP_CHUNKS", "PUT_PART", "SET_FILE", "SET_SPAN", "Rows"]
+
+_chunk = schema.chunk.c
+_file = schema.file.c
+_part = schema.part.c
+
+# Statements are made once: making one takes longer than running it.
+DROP_CHUNKS = schema.chunk.delete().where(
+    _chunk.run == bindparam("of_run"),
+    _chunk.series == bindparam("of_series"),
+    _chunk.file == bindparam("of_file"),
+    _chunk.seq >= bindparam("from_seq"),
+)
+ADD_CHUNK = schema.chunk.insert()
+ADD_SUMMARY = schema.summary.insert()
+PUT_PART = insert(schema.part)
+PUT_PART = PUT_PART.on_conflict_do_update(
+    set_={column.name: PUT_PART.excluded[column.name] for column in _part if not column.primary_key}
+)
+SET_SPAN = (
+    schema.file.update()
+    .where(_file.run == bindparam("of_run"), _file.id == bindparam("of_file"))
+    .values({name: bindparam(name) for name in ("first_wall_time", "last_wall_time", "sessions")})
+)
+SET_FILE = (
+    schema.file.update()
+    .where(_file.run == bindparam("of_run"), _file.id == bindparam("of_file"))
+    .values({name: bindparam(name) for name in ("size", "synced", "unsynced_crc", "records", "skipped")})
+)
+
+_ORDER = (DROP_CHUNKS, ADD_CHUNK, PUT_PART, ADD_SUMMARY, SET_SPAN, SET_FILE)
+"""Merged chunks go before the one that takes their place comes."""
+
+
+class Rows:
+    """Gathers rows within the transaction of `connection`. What is to be read again, or changed, must be flushed first."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._gathered: dict[Executable, list[dict[str, Any]]] = {statement: [] for statement in _ORDER}
+
+    def add(self, statement: Executable, rows: Iterable[dict[str, Any]]) -> None:
+        """Gather rows for one of this module's statements."""
+        self._gathered[statement] += rows
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        for statement, rows in self._gathered.items():
+            if rows:
+                self.connection.execute(statement, rows)
+                rows.clear()
