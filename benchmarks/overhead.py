@@ -1,8 +1,9 @@
 """How much slower training is with runcast: `python benchmarks/overhead.py [--rounds N] [--seconds S] [--rate R]`.
 
 Two processes train the same small network in PyTorch and log R scalars a second; one of them records a run. They take turns, a
-second each, while the other one stands still, so that both see the same machine. Printed is the ratio of the
-time that the same number of steps took, per turn: the median and its middle half.
+second each, while the other one stands still, so that both see the same machine. Printed is the ratio of what the same number of steps
+took, turn by turn: the median and its middle half, of time on the clock and of processor time of the training process. On a machine that
+has other work to do only the latter says much.
 """
 
 from __future__ import annotations
@@ -66,14 +67,14 @@ class Training:
             },
         )
 
-    def turn(self) -> float:
-        """Train a turn and return its seconds."""
+    def turn(self) -> tuple[float, float]:
+        """Train a turn and return its seconds, by the clock and of processor time."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
-        wall, _ = json.loads(self._process.stdout.readline())
-        return float(wall)
+        wall, busy = json.loads(self._process.stdout.readline())
+        return wall, busy
 
     def end(self) -> None:
         assert self._process.stdin is not None
@@ -86,7 +87,7 @@ def calibrate(base: Path, rate: float, seconds: float) -> tuple[int, int]:
     per_step = 1
     training = Training("probe", base, 100, per_step)
     training.turn()
-    step = statistics.median(training.turn() for _ in range(5)) / 100
+    step = statistics.median(training.turn()[0] for _ in range(5)) / 100
     training.end()
     return max(1, round(seconds / step)), max(1, round(rate * step))
 
@@ -104,19 +105,21 @@ def main() -> None:
         for _ in range(5):  # both warm, the recorder up
             plain.turn()
             recorded.turn()
-        ratios, rates = [], []
+        ratios: list[tuple[float, float]] = []
+        rates = []
         for number in range(options.rounds):
             first, second = (plain, recorded) if number % 2 else (recorded, plain)
             times = {first: first.turn(), second: second.turn()}
-            ratios.append(times[recorded] / times[plain])
-            rates.append(steps * per_step / times[plain])
+            ratios.append((times[recorded][0] / times[plain][0], times[recorded][1] / times[plain][1]))
+            rates.append(steps * per_step / times[plain][0])
         plain.end()
         recorded.end()
-    low, middle, high = statistics.quantiles(ratios, n=4)
     print(
         f"{statistics.median(rates):,.0f} add_scalar a second, {options.rounds} turns of {options.seconds} s each, alternating"
     )
-    print(f"with runcast {middle - 1:+.2%} (middle half {low - 1:+.2%} to {high - 1:+.2%})")
+    for name, column in zip(("by the clock", "processor time"), zip(*ratios, strict=True), strict=True):
+        low, middle, high = statistics.quantiles(column, n=4)
+        print(f"with runcast, {name}: {middle - 1:+.2%} (middle half {low - 1:+.2%} to {high - 1:+.2%})")
     print(f"{platform.platform()}, {os.cpu_count()} CPUs, Python {platform.python_version()}")
 
 

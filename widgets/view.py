@@ -39,7 +39,6 @@ class View:
         self._form = form
         self._report = report
         self._uid = uuid.uuid4().hex
-        self._facts: dict[str, Any] = {}
         self._panel: Panel | None = None
         self._relay: Relay | None = None
         self._context = contextvars.copy_context()
@@ -103,9 +102,7 @@ class View:
             self._context.run(self._draw, header, buffers)
         if kind not in FRAMES or header.get("uid", self._uid) != self._uid:
             return
-        if kind == "run":
-            self._facts = header
-        elif self._has_news(header.get("series", [])):
+        if self._has_news(header.get("series", [])):
             self._brought = True
             if time.monotonic() > self._due:
                 self._redraw()
@@ -134,7 +131,8 @@ class View:
             return
         png, html = buffers
         data = {
-            "text/plain": self._line(),
+            # Not its state: nobody may be there to update that when the run ends.
+            "text/plain": f"runcast: {self.run.name}; `runcast show {self.run.id}` shows it",
             "image/png": base64.b64encode(png).decode("ascii"),
             "text/html": html.decode(),
         }
@@ -142,9 +140,7 @@ class View:
         self._stands = True
 
     def _line(self) -> str:
-        points = self._facts.get("points")
-        count = f" · {points:,} points" if points is not None else ""
-        return f"runcast: {self.run.name} · {self.run.state}{count} · runcast show {self.run.id}"
+        return f"runcast: {self.run.name} is {self.run.state}; `runcast show {self.run.id}` shows it"
 
     def _publish(
         self,

@@ -107,7 +107,7 @@ def test_finishing_takes_the_panel_away(kernels, ended):
     done = kernel.run("%runcast finish")
     updates = {update["id"]: update["data"] for update in done.updates + kernel.updates(3)}
     assert set(updates[panel]) == {"text/plain"}
-    assert " · finished · " in updates[panel]["text/plain"]
+    assert " is finished; `runcast show " in updates[panel]["text/plain"]
     assert updates[static]["image/png"]
     assert ended().state == "finished"
 

@@ -49,11 +49,12 @@ export function yAxis(scale: YScale, colours: Colours): uPlot.Axis {
   return axis;
 }
 
-function common({ axis, grid }: Colours): uPlot.Axis {
+/** Colours are asked for with every drawing: they change with the page's theme. */
+function common(colours: Colours): uPlot.Axis {
   return {
     font: FONT,
-    stroke: () => axis,
-    grid: { stroke: () => grid, width: 1 },
+    stroke: () => colours.axis,
+    grid: { stroke: () => colours.grid, width: 1 },
     ticks: { show: false },
     border: { show: false },
   };
