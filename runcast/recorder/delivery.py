@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from runcast.events import scalar_only
-from runcast.store.protocol import OffsetMismatch
+from runcast.store.protocol import Append, Appended, OffsetMismatch
 
 if TYPE_CHECKING:
     from runcast.events import Batch, Decoder, Pending
     from runcast.store.protocol import Store
 
-__all__ = ["Delivered", "Delivery", "Replaced", "ScalarsOnly", "Verbatim"]
+__all__ = ["Appending", "Delivered", "Delivery", "Replaced", "ScalarsOnly", "Verbatim"]
 
 HEAD = 1 << 10
 TAIL = 4 << 10
 """Bytes of the beginning, and before the cursor, by which a source is known to be the one that was recorded so far."""
+
+
+T = TypeVar("T")
+
+Appending = Generator[Append, Appended | OffsetMismatch, T]
+"""Work that yields what is to be appended and is sent the store's answer, so that many files' bytes can go together."""
 
 
 class Replaced(Exception):
@@ -36,7 +43,7 @@ class Delivered:
 
 
 class Delivery(Protocol):
-    """Takes a source's bytes from `cursor` on. What the store raises, `deliver` raises; then nothing has moved."""
+    """Takes a source's bytes from `cursor` on. What is thrown into `deliver`, or the store raises, ends it with nothing moved."""
 
     cursor: int
     """The offset in the source up to which everything is recorded."""
@@ -45,7 +52,7 @@ class Delivery(Protocol):
     def stored(self) -> int:
         """The size of the run's file."""
 
-    def deliver(self, data: bytes, *, final: bool) -> Delivered:
+    def deliver(self, data: bytes, *, final: bool) -> Appending[Delivered]:
         """Record what can be of `data`, the source's bytes at the cursor, and move the cursor behind it."""
 
     def ends(self) -> tuple[bytes, bytes]:
@@ -65,8 +72,8 @@ class Verbatim:
     def stored(self) -> int:
         return self.cursor
 
-    def deliver(self, data: bytes, *, final: bool) -> Delivered:
-        answer = self._store.append(self._run, self._path, self.cursor, data, final=final)
+    def deliver(self, data: bytes, *, final: bool) -> Appending[Delivered]:
+        answer = yield Append(self._path, self.cursor, data, final)
         self.cursor = answer.size
         if isinstance(answer, OffsetMismatch):
             return Delivered(again=True)
@@ -103,7 +110,7 @@ class ScalarsOnly:
     def stored(self) -> int:
         return self._recorded
 
-    def deliver(self, data: bytes, *, final: bool) -> Delivered:
+    def deliver(self, data: bytes, *, final: bool) -> Appending[Delivered]:
         batch = self._decoder.decode(data, self.cursor, skip=final)
         kept = scalar_only(data, batch)
         known = min(self._recorded - self._filtered, len(kept))
@@ -115,7 +122,7 @@ class ScalarsOnly:
             raise Replaced
         indexed = None
         if known < len(kept):
-            answer = self._store.append(self._run, self._path, self._recorded, kept[known:])
+            answer = yield Append(self._path, self._recorded, kept[known:])
             self._recorded = answer.size
             if isinstance(answer, OffsetMismatch):
                 self.cursor = self._filtered = 0

@@ -12,6 +12,7 @@ from runcast.recorder.ledger import INTERVAL, Ledger
 from runcast.recorder.outage import Outage
 from runcast.recorder.report import file_json
 from runcast.recorder.sources import OLDER, Sources
+from runcast.recorder.steps import Steps
 from runcast.store.protocol import FileRecord
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runcast.recorder.panels import Panels
-    from runcast.recorder.pump import Pump
+    from runcast.recorder.pump import Pump, Step
     from runcast.run.state import RunState
     from runcast.store.protocol import Store
 
@@ -61,6 +62,7 @@ class Intake:
         self._next_note = 0.0
         self._round: deque[Pump] = deque()
         self._final = False
+        self._alone = False
 
     @property
     def failing(self) -> bool:
@@ -91,9 +93,9 @@ class Intake:
             now = time.monotonic()
             sources, ledger = self._prepared(store, state)
             self._discover(sources, state, now)
-            for path in urgent:
-                if (pump := sources.find(path)) is not None:
-                    self._step(pump, sources, ledger, store, final=final)
+            first = [pump for path in urgent if (pump := sources.find(path)) is not None]
+            if first:
+                self._together(deque(dict.fromkeys(first)), sources, ledger, store, final=final)
             moved, more = self._pump(sources, ledger, store, final=final)
             assert state.run is not None
             ledger.note_run(state.run, now)
@@ -191,37 +193,84 @@ class Intake:
             self._round.clear()
         if not self._round:
             self._round.extend(sources.pumps)
+            self._alone = False
         moved = more = False
         stop = time.monotonic() + SLICE
         while self._round and time.monotonic() < stop:
-            went, on = self._step(self._round.popleft(), sources, ledger, store, final=final)
+            went, on = self._together(self._round, sources, ledger, store, final=final)
             moved, more = moved or went, more or on
         return moved, more or bool(self._round)
 
-    def _step(
-        self, pump: Pump, sources: Sources, ledger: Ledger, store: Store, *, final: bool
+    def _together(
+        self, queue: deque[Pump], sources: Sources, ledger: Ledger, store: Store, *, final: bool
     ) -> tuple[bool, bool]:
-        """Record a file's next piece. One that the store refuses is held back, so that it does not hold up the others."""
+        """Record the next piece of files from the queue, in one transaction where nothing speaks against it.
+
+        When that fails as a whole, nobody knows for whose sake: the files of this round get a transaction each, and one that
+        the store refuses is held back, so that it does not hold up the others.
+        """
         now = time.monotonic()
-        delay, until = self._held.get(pump.path, (FIRST_HOLD, 0.0))
-        if now < until or pump.state == "replaced":
-            return False, False
+        pumps: list[Pump] = []
+        moved = more = False
+        failures: list[Exception] = []
         try:
-            if not ledger.knows(pump.path):
-                ledger.note_files([pump.record(stored=True)], now)
-            step = pump.step(store, ledger.run, self._decoder, now, final=final)
+            steps = Steps(store, ledger.run)
+            while queue and steps.room and not (pumps and self._goes_alone(queue[0], pumps[-1])):
+                pump = queue.popleft()
+                if now >= self._held.get(pump.path, (0.0, 0.0))[1] and pump.state != "replaced":
+                    pumps.append(pump)
+                    steps.begin(pump, pump.step(store, ledger.run, self._decoder, now, final=final))
+            unknown = [pump.record(stored=True) for pump in pumps if not ledger.knows(pump.path)]
+            ledger.note_files(unknown, now, everything=True)
+            for pump, outcome in steps.finish():
+                pumps.remove(pump)
+                try:
+                    step = self._taken(pump, outcome, sources, ledger, now, final=final)
+                except Exception as error:  # noqa: BLE001  the others' outcomes come first
+                    failures.append(error)
+                else:
+                    moved, more = moved or step.moved, more or step.more
         except Exception:
-            self._held[pump.path] = (min(2 * delay, LONGEST_HOLD), now + delay)
+            if len(pumps) == 1:
+                self._hold(pumps[0], now)
+            else:
+                queue.extendleft(reversed(pumps))
+                self._alone = True
             raise
+        if failures:
+            raise failures[0]
+        return moved, more
+
+    def _goes_alone(self, *pumps: Pump) -> bool:
+        return self._alone or any(pump.path in self._held for pump in pumps)
+
+    def _taken(
+        self,
+        pump: Pump,
+        outcome: Step | Exception,
+        sources: Sources,
+        ledger: Ledger,
+        now: float,
+        *,
+        final: bool,
+    ) -> Step:
+        """Do what follows from a step. Raises the error that the store answered."""
+        if isinstance(outcome, Exception):
+            self._hold(pump, now)
+            raise outcome
         self._held.pop(pump.path, None)
-        if step.batch is not None:
-            self._panels.add(pump.path, step.batch)
+        if outcome.batch is not None:
+            self._panels.add(pump.path, outcome.batch)
         if pump.state == "replaced":
             ledger.note_files([pump.record(stored=True)], now, everything=True)
             sources.succeed(pump)
-        elif pump.state == "quarantined" or (final and not step.more):
+        elif pump.state == "quarantined" or (final and not outcome.more):
             self._set_aside(pump)
-        return step.moved, step.more
+        return outcome
+
+    def _hold(self, pump: Pump, now: float) -> None:
+        delay, _ = self._held.get(pump.path, (FIRST_HOLD, 0.0))
+        self._held[pump.path] = (min(2 * delay, LONGEST_HOLD), now + delay)
 
     def _set_aside(self, pump: Pump) -> None:
         if pump.state == "quarantined":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ REFRESH = 30.0
 
 BUDGET = 0.1
 """Seconds that one call may spend on notes of files; the rest is noted by later calls."""
+
+TOGETHER = 50
+"""Files that are noted in one transaction."""
 
 
 class Ledger:
@@ -61,12 +65,12 @@ class Ledger:
     def note_files(self, files: Iterable[FileRecord], now: float, *, everything: bool = False) -> None:
         """Tell what has changed of files; `everything` is for the last time."""
         stop = float("inf") if everything else time.monotonic() + BUDGET
-        for file in files:
-            if self._is_due(file, now, everything=everything):
-                self._store.describe(self.run, file)
-                self._files[file.path] = (file, now)
-                if time.monotonic() > stop:
-                    return
+        due = (file for file in files if self._is_due(file, now, everything=everything))
+        while several := list(itertools.islice(due, TOGETHER)):
+            self._store.describe(self.run, *several)
+            self._files.update((file.path, (file, now)) for file in several)
+            if time.monotonic() > stop:
+                return
 
     def end(self, run: RunRecord) -> None:
         """Tell how the run ended: all of it is recorded."""

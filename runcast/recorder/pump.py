@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runcast.events import Batch, Decoder
-    from runcast.recorder.delivery import Delivery
+    from runcast.recorder.delivery import Appending, Delivery
     from runcast.store.protocol import Store
 
 __all__ = ["CHUNK", "PATIENCE", "Pump", "Step"]
@@ -110,11 +110,13 @@ class Pump:
             why=self.why or ("" if self.save else "of this file only the scalars are kept"),
         )
 
-    def step(self, store: Store, run: str, decoder: Decoder, now: float, *, final: bool = False) -> Step:
+    def step(
+        self, store: Store, run: str, decoder: Decoder, now: float, *, final: bool = False
+    ) -> Appending[Step]:
         """Record the next piece. `now` is a monotonic time; with `final`, bytes that fail verification get no more time.
 
-        Raises what the store raises; the next call tries the same again. When the source turns out to be another file,
-        `state` is `replaced` afterwards.
+        Yields what is to be appended, and is sent the answer. When that is an error, throw it in, or close the step: the next
+        one tries the same again. When the source turns out to be another file, `state` is `replaced` afterwards.
         """
         mark = self._look(now)
         if mark is None:
@@ -132,7 +134,9 @@ class Pump:
             )
         try:
             data = self._read(mark, self._delivery, now)
-            return Step() if data is None else self._advance(data, self._delivery, mark, now, final=final)
+            if data is None:
+                return Step()
+            return (yield from self._advance(data, self._delivery, mark, now, final=final))
         except Replaced:
             why = f"the file was replaced after {self.recorded} bytes; the new one is recorded beside it"
             self._rest("replaced", why, now)
@@ -201,13 +205,15 @@ class Pump:
         self._mark = mark
         return data
 
-    def _advance(self, data: bytes, delivery: Delivery, mark: _Mark, now: float, *, final: bool) -> Step:
+    def _advance(
+        self, data: bytes, delivery: Delivery, mark: _Mark, now: float, *, final: bool
+    ) -> Appending[Step]:
         start = delivery.cursor
         self._rests = False
-        delivered = delivery.deliver(data, final=False) if data else Delivered()
+        delivered = (yield from delivery.deliver(data, final=False)) if data else Delivered()
         stuck = delivery.cursor == start and delivered.pending in UNVERIFIED
         if stuck and self._lost_patience(start, mark, now, final=final):
-            delivered = delivery.deliver(data, final=True)
+            delivered = yield from delivery.deliver(data, final=True)
         whole = start + len(data) >= mark.size
         if delivery.cursor != start or delivered.again:
             self._chunk = CHUNK
