@@ -1,8 +1,9 @@
-"""What recording costs: `python benchmarks/record.py [--files N] [--rate R] [--seconds S]`.
+"""What recording costs: `python benchmarks/record.py [--files N] [--rate R] [--seconds S] [--warm-up S]`.
 
 N event files, each in a folder of its own, get R scalars a second each, one after the other as trainings would; a real recorder
 process records them. Printed are its processor time, as a part of one core, and the lag: the time from a write to the moment
-at which another process reads a file size from the store that includes it. Nobody watches the panel meanwhile.
+at which another process reads a file size from the store that includes it. There is no panel. Many files take a longer warm-up: the
+recorder rests some seconds after it has met them all.
 """
 
 from __future__ import annotations
@@ -27,9 +28,6 @@ from runcast.store.local import LocalStore
 
 LOOK = 0.03
 """Seconds between two looks into the store; the lag is that much too long at most."""
-
-WARM_UP = 5.0
-"""Seconds of recording before the recorder's time counts."""
 
 
 def start_run(folder: Path, logdir: Path) -> Path:
@@ -89,6 +87,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=50, help="event files")
     parser.add_argument("--rate", type=float, default=10, help="scalars a second in each")
     parser.add_argument("--seconds", type=float, default=10, help="seconds of recording that count")
+    parser.add_argument("--warm-up", type=float, default=5, help="seconds of recording before those")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
@@ -107,7 +106,7 @@ def main() -> None:
                 time.sleep(0.05)
             process = psutil.Process(recorder.pid)
             load = Load(writers, store, run.name, options.rate)
-            load.go(WARM_UP)
+            load.go(options.warm_up)
             load.lags.clear()
             before, began = process.cpu_times(), time.perf_counter()
             load.go(options.seconds)
