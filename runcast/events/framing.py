@@ -42,6 +42,8 @@ OVERHEAD = HEADER + FOOTER
 _unpack_header = struct.Struct("<QI").unpack_from
 _unpack_crc = struct.Struct("<I").unpack_from
 
+_SHORT_LENGTH_CRC: list[int] = SHORT_LENGTH_CRC.tolist()
+
 _COLUMNS_FROM = 4096
 """Bytes from which looking for all headers at once beats walking from one to the next."""
 
@@ -62,6 +64,8 @@ def payload_length(view: memoryview, position: int) -> int | None:
     if position + HEADER > len(view):
         return None
     length, crc = _unpack_header(view, position)
+    if length < len(_SHORT_LENGTH_CRC):
+        return length if _SHORT_LENGTH_CRC[length] == crc else None
     return length if masked_crc32c(bytes(view[position : position + 8])) == crc else None
 
 

@@ -51,8 +51,9 @@ def read_event(payload: bytes) -> Meaning:
         event = Event.FromString(payload)
     except (DecodeError, ValueError) as error:
         raise NotAnEventError(str(error)) from error
-    meaning = Meaning(event.step, event.wall_time, [], [], _starts_session(event))
     what = event.WhichOneof("what")
+    session_start = what == "session_log" and event.session_log.status == _SESSION_START
+    meaning = Meaning(event.step, event.wall_time, [], [], session_start)
     if what == "summary":
         for value in event.summary.value:
             _add_value(meaning, value)
@@ -71,10 +72,6 @@ def is_file_version(payload: bytes) -> bool:
         return bool(Event.FromString(payload).WhichOneof("what") == "file_version")
     except (DecodeError, ValueError):
         return False
-
-
-def _starts_session(event: Any) -> bool:
-    return bool(event.HasField("session_log") and event.session_log.status == _SESSION_START)
 
 
 def _add_value(meaning: Meaning, value: Any) -> None:

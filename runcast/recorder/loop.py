@@ -37,7 +37,7 @@ STOPPED = 143
 BUSY, IDLE = 0.2, 1.0
 """Seconds between looks at the files while they move, and when nothing has moved for a while."""
 
-REST = 15.0
+REST = 20.0
 """How many times as long as it worked the recorder rests, so that many files do not take a core from the training…"""
 
 LONGEST_REST = 5.0

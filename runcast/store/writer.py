@@ -65,8 +65,10 @@ _DESCRIBE = (
 
 @dataclass
 class _Cursor:
-    """A file that is appended to: what was last seen of it."""
+    """A file that is appended to: its place in the run and on the disk, and what was last seen of it."""
 
+    place: FilePath
+    on_disk: Path
     size: int
     synced_at: float = float("-inf")
 
@@ -77,7 +79,6 @@ class _Arrival:
 
     number: int
     append: Append
-    place: FilePath
     cursor: _Cursor
     taken: memoryview
     batch: Batch | None
@@ -208,11 +209,7 @@ class Writer:
 
     def _arrive(self, run: str, number: int, append: Append) -> _Arrival | Appended | OffsetMismatch:
         """Put an append's bytes in place; an answer at once where nothing is to be indexed. Raises `_Refused`."""
-        try:
-            place = FilePath.parse(append.path)
-        except StoreError as error:
-            raise _Refused(error) from error
-        cursor = self._cursor(run, append.path, place)
+        cursor = self._cursor(run, append.path)
         offset = append.offset
         if offset != cursor.size:
             cursor.size = self._size(run, append.path)
@@ -220,21 +217,20 @@ class Writer:
             return OffsetMismatch(cursor.size)
         batch = None
         taken = memoryview(append.data)
-        if place.is_event_file:
+        if cursor.place.is_event_file:
             batch = self._decoder.decode(append.data, offset, skip=append.final)
             taken = taken[: batch.stop - offset]
         if not taken:
             return Appended(offset, batch)
-        on_disk = self._path(run, append.path)
         sync = append.final or time.monotonic() - cursor.synced_at >= self._sync_interval()
         try:
-            if place.root != OWN_ROOT:
-                files.write_at(on_disk, offset, taken)
+            if cursor.place.root != OWN_ROOT:
+                files.write_at(cursor.on_disk, offset, taken)
             if sync:
-                self._sync(on_disk, cursor)
+                self._sync(cursor)
         except StoreError as error:
             raise _Refused(error) from error
-        return _Arrival(number, append, place, cursor, taken, batch, sync)
+        return _Arrival(number, append, cursor, taken, batch, sync)
 
     def _index(
         self,
@@ -251,16 +247,16 @@ class Writer:
                     continue
                 change.resize(file, each.taken, each.batch, synced=each.synced)
                 if each.batch is not None:
-                    change.source(each.place).add(file.id, each.batch)
+                    change.source(each.cursor.place).add(file.id, each.batch)
                 answers[each.number] = Appended(file.size, each.batch)
         for each in arrivals:
             answer = answers[each.number]
             assert not isinstance(answer, StoreError)
             each.cursor.size = answer.size
 
-    def _sync(self, on_disk: Path, cursor: _Cursor) -> None:
+    def _sync(self, cursor: _Cursor) -> None:
         started = time.monotonic()
-        files.sync(on_disk)
+        files.sync(cursor.on_disk)
         cursor.synced_at = time.monotonic()
         self._sync_cost += 0.1 * (cursor.synced_at - started - self._sync_cost)
 
@@ -272,35 +268,30 @@ class Writer:
         with self._database.read() as connection:
             return connection.scalar(_SIZE_OF, {"of_run": run, "of_path": path}) or 0
 
-    def _path(self, run: str, path: str) -> Path:
-        return self._root / "runs" / check_run_id(run) / path
-
     # What the disk has, when a file is first appended to.
 
-    def _cursor(self, run: str, path: str, place: FilePath) -> _Cursor:
-        """Return what is known of a file; the first time, compare the index with the disk."""
+    def _cursor(self, run: str, path: str) -> _Cursor:
+        """Return what is known of a file; the first time, compare the index with the disk. Raises `_Refused`."""
         found = self._cursors.get((run, path))
         if found is None:
+            try:
+                place = FilePath.parse(path)
+            except StoreError as error:
+                raise _Refused(error) from error
             with self._database.read() as connection:
                 if connection.scalar(select(_run.id).where(_run.id == run)) is None:
                     raise not_found(run)
                 row = connection.execute(_FILE_AT, {"of_run": run, "of_path": path}).first()
-            size = 0 if row is None else row.size
-            if row is not None and not self._is_intact(run, row):
-                size = self._rebuild(run, path, place, row)
-            found = self._cursors[run, path] = _Cursor(size)
+            on_disk = self._root / "runs" / check_run_id(run) / path
+            found = _Cursor(place, on_disk, 0 if row is None else row.size)
+            if row is not None and not _is_intact(on_disk, row):
+                found.size = self._rebuild(run, path, found, row)
+            self._cursors[run, path] = found
         return found
 
-    def _is_intact(self, run: str, row: Any) -> bool:
-        on_disk = self._path(run, row.path)
-        if files.disk_size(on_disk) < row.size:
-            return False
-        unsynced_crc: int = row.unsynced_crc
-        return files.checksum(on_disk, row.synced, row.size) == unsynced_crc
-
-    def _rebuild(self, run: str, path: str, place: FilePath, row: Any) -> int:
+    def _rebuild(self, run: str, path: str, cursor: _Cursor, row: Any) -> int:
         """Index a file anew from the bytes that are on the disk; return how many of them can be trusted."""
-        on_disk = self._path(run, path)
+        place, on_disk = cursor.place, cursor.on_disk
         limit = files.disk_size(on_disk)
         size = 0 if place.is_event_file else min(limit, row.synced)
         with self.changing(run) as change:
@@ -324,6 +315,14 @@ class Writer:
             else:
                 reach *= 2  # a record longer than a piece, or bytes that were passed over when they came
         return size
+
+
+def _is_intact(on_disk: Path, row: Any) -> bool:
+    """Whether the disk has the bytes that the index says the file has."""
+    if files.disk_size(on_disk) < row.size:
+        return False
+    unsynced_crc: int = row.unsynced_crc
+    return files.checksum(on_disk, row.synced, row.size) == unsynced_crc
 
 
 class _Refused(Exception):
