@@ -247,6 +247,8 @@ class SourceIndex:
     def _shared(self, file: int, series: list[int]) -> set[int]:
         """Return which of the series have points in other files too."""
         found: set[int] = set()
+        if series:
+            self._rows.flush()  # another file of this folder may just have been gathered
         for group in groups(series):
             wanted = {"of_run": self._run, "several": group, "of_file": file}
             found.update(self._connection.scalars(_IN_OTHER_FILES, wanted))

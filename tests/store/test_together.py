@@ -159,3 +159,20 @@ def test_two_stores_take_turns_on_one_run(place, store, run, growing, tmp_path):
         files.write(8)
         files.record(store, run)
     assert everything(store, run) == recorded_at_once(files, tmp_path / "other")
+
+
+def test_a_second_training_in_the_same_folder_may_come_together_with_the_first(store, run, tmp_path):
+    """Both files of a folder arrive in one group: the later one supersedes what it repeats, as if they had come one by one."""
+    appends = []
+    for number, (start, first_step) in enumerate([(100.0, 0), (200.0, 5)]):
+        writer = EventWriter(tmp_path / f"x{number}")
+        for step in range(first_step, 10):
+            writer.scalars({"loss": number + step / 10}, step, start + step)
+        writer.close()
+        appends.append(Append(f"files/logs/x{number}.tfevents", 0, writer.path.read_bytes()))
+    assert all(isinstance(answer, Appended) for answer in store.append_all(run, appends))
+    assert store.points(run, "logs", ".", "loss").wall_time.tolist() == [
+        *(100.0 + step for step in range(5)),
+        *(200.0 + step for step in range(5, 10)),
+    ]
+    assert store.series(run)[0].count == 10
