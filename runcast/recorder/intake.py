@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runcast.errors import StoreError
@@ -119,7 +120,11 @@ class Intake:
         def work(store: Store) -> bool:
             sources, ledger = self._prepared(store, state)
             assert state.run is not None
-            ledger.note_files(sources.records(stored=True), time.monotonic(), everything=True)
+            done = [
+                replace(file, state="recorded") if file.state == "recording" else file
+                for file in sources.records(stored=True)
+            ]
+            ledger.note_files(done, time.monotonic(), everything=True)
             ledger.end(state.run)
             return True
 

@@ -212,7 +212,7 @@ class Recorder:
             case "status":
                 self._intake.measure()
                 rows = list(self._intake.rows(self._state))
-                run = run_json(self._run())
+                run = run_json(self._run(), self._folder)
                 self._outbox.send({"kind": "status", "token": header.get("token"), "run": run, "files": rows})
             case "static":
                 self._look()

@@ -142,7 +142,7 @@ class Panels:
 
     def _say(self, files: Callable[[], Iterable[dict[str, Any]]], now: float) -> None:
         said = {
-            "run": run_json(self._run()),
+            "run": run_json(self._run(), self._folder),
             "points": self._points,
             "updated": self._updated,
             "files": list(itertools.islice(files(), MOST_FILES)),

@@ -6,19 +6,22 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runcast.run.record import RunRecord
     from runcast.store.protocol import FileRecord
 
 __all__ = ["file_json", "run_json"]
 
 
-def run_json(run: RunRecord) -> dict[str, Any]:
-    """Return a run without its summary, which the panel has in its series."""
+def run_json(run: RunRecord, folder: Path) -> dict[str, Any]:
+    """Return a run, with its folder and without its summary, which the panel has in its series."""
     return {
         "id": run.id,
         "project": run.project,
         "name": run.name,
         "state": run.state,
+        "folder": str(folder),
         "created": run.created,
         "ended": run.ended,
         "config": _strict(run.config),

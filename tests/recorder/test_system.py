@@ -47,8 +47,7 @@ def read(folder: Path) -> dict[str, dict[int, float]]:
     """Return {tag: {step: value}} as TensorBoard reads them."""
     events = EventAccumulator(str(folder), {"scalars": 0}).Reload()
     return {
-        tag: {event.step: event.value for event in events.Scalars(tag)}
-        for tag in events.Tags()["scalars"]
+        tag: {event.step: event.value for event in events.Scalars(tag)} for tag in events.Tags()["scalars"]
     }
 
 

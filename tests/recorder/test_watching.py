@@ -73,7 +73,7 @@ def test_older_files_are_listed_and_left_alone(tmp_path, new_run, start_recorder
         assert local.points(run.id, "logs", "b", "loss").step.tolist() == list(range(8))
         assert [series.source for series in local.series(run.id) if series.root == "logs"] == ["b"]
         states = {file.path: file.state for file in local.files(run.id) if file.path.startswith("files/")}
-        assert sorted(states.values()) == ["older", "recording"]
+        assert sorted(states.values()) == ["older", "recorded"]
 
 
 def test_adopted_writers_older_file_is_recorded(tmp_path, new_run, start_recorder, write, store):
@@ -294,3 +294,15 @@ def test_scalars_only(tmp_path, new_run, start_recorder, start_trainer, store):
         assert file.source_size - file.size < 100, "what is left out is no lag"
     assert steps - 1 <= len(points.step) <= steps
     assert points.step.tolist() == list(range(len(points.step)))
+
+
+def test_files_of_an_ended_run_are_recorded(new_run, start_recorder, write, tmp_path, store):
+    """When the run has ended its files read "recorded", not "recording": nobody waits for them any more."""
+    run = new_run()
+    run.watch(tmp_path / "logs")
+    write(tmp_path / "logs" / "events.out.tfevents.1.host.1.0", range(5))
+    recorder = start_recorder(run)
+    run.finish()
+    recorder.next("finished")
+    with store() as local:
+        assert {file.state for file in local.files(run.id)} == {"recorded"}
