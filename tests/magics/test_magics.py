@@ -1,5 +1,6 @@
 """The magics in a real IPython shell."""
 
+import os
 import time
 
 import pytest
@@ -113,6 +114,16 @@ def test_a_file_is_told_in_one_line_and_training_goes_on(shell, store, capsys, t
     shell.run_cell(f"%%sync_tensorboard notes.txt\n{TRAIN}").raise_error()
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "notes.txt" in line]
     assert "is a file, not a folder" in line
+    assert losses(store) == list(range(10))
+
+
+def test_a_folder_without_permission_is_told_and_training_goes_on(shell, store, capsys, tmp_path):
+    """A LOGDIR that may not be read gets one clear line; the cell still trains and is recorded."""
+    (tmp_path / "locked").mkdir(mode=0o000)
+    if os.access(tmp_path / "locked", os.R_OK):
+        pytest.skip("this user may read everything")
+    shell.run_cell(f"%%sync_tensorboard locked\n{TRAIN}").raise_error()
+    assert "runcast: no permission to read " in capsys.readouterr().err
     assert losses(store) == list(range(10))
 
 

@@ -62,8 +62,9 @@ export class Board {
       root: options.scroller,
       rootMargin: `${AHEAD}px 0px`,
     });
-    this.page = new IntersectionObserver(([{ isIntersecting }]) => {
-      this.onPage = isIntersecting;
+    this.page = new IntersectionObserver((entries) => {
+      // Several changes may come at once, in order: a form that is made hidden and shown at once brings two.
+      this.onPage = entries.at(-1)?.isIntersecting ?? this.onPage;
       this.schedule();
     });
     this.page.observe(this.element);
