@@ -147,6 +147,14 @@ def test_new_points_reach_the_screen(page: Page) -> None:
     assert not page.get_by_text("Waiting for the first point").is_visible()
 
 
+def test_the_head_of_a_chart_shows_what_was_logged(page: Page) -> None:
+    """The number above a curve is the last value itself, however strongly the curve is smoothed."""
+    snapshot(page, {"loss": [100.0, 10.0, 0.125]})
+    page.evaluate("open_view()")
+    page.wait_for_function("__runcast.get('u1').lastDrawn('loss')?.step === 2")
+    assert page.locator(".rc-card-readout").inner_text() == "0.125"
+
+
 def test_the_living_panel_hides_the_static_form(page: Page) -> None:
     """Nothing is shown twice; when the panel goes, the form is back."""
     assert page.locator("#form").is_visible()

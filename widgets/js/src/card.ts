@@ -179,7 +179,7 @@ export class Card {
     if (this.pointer) this.showTooltip();
   }
 
-  /** The values in the card's head: at the crosshair, else the newest. */
+  /** The values in the card's head, as they were logged: at the crosshair, else the newest. */
   private showReadout(): void {
     if (this.drawn.length > MOST_READOUTS) {
       this.readout.replaceChildren();
@@ -190,7 +190,7 @@ export class Card {
     this.drawn.forEach(({ line, stroke }, k) => {
       const i = this.cursor === null ? line.xs.length - 1 : nearest(line.xs, this.cursor);
       const value = this.readout.children[k] ?? this.readout.appendChild(h("span"));
-      setText(value, i < 0 ? "" : formatValue(line.smoothed[i]) + unit);
+      setText(value, i < 0 ? "" : formatValue(line.raw[i]) + unit);
       (value as HTMLElement).style.color = stroke.colour;
     });
     const last = this.newest();
