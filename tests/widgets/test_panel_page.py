@@ -234,6 +234,24 @@ def test_the_tooltip_stays_inside_the_panel(page: Page) -> None:
     assert page.locator(".rc-tooltip-row").count() == 3
 
 
+def test_a_source_has_the_same_colour_in_every_form(page: Page) -> None:
+    """The source that came first has the first colour, whatever order its series are sent in, and keeps it."""
+    heads = [
+        {"id": id_, "n": 1, "total": 1, "root": "logs", "source": source, "tag": "loss", "plugin": "scalars"}
+        for id_, source in [("10", "late"), ("9", "early")]
+    ]
+    receive = "([series, column]) => receive({ kind: 'snapshot', v: 1, uid: 'u1', series }, [column, column, column])"
+    page.evaluate(receive, [heads, [1.0, 2.0]])
+    page.evaluate("open_view()")
+    colours = """() => Object.fromEntries([...document.querySelectorAll(".rc-chip")].map(
+      (chip) => [chip.innerText.trim(), chip.style.getPropertyValue("--rc-line")]))"""
+    before = page.evaluate(colours)
+    assert before == {"early": "#2a6fdb", "late": "#e36a0d"}
+    page.evaluate(receive, [[heads[0] | {"id": "3", "source": "latest"}], [1.0]])
+    page.wait_for_function("document.querySelectorAll('.rc-chip').length === 3")
+    assert page.evaluate(colours) == before | {"latest": "#129a74"}
+
+
 def test_the_theme_follows_the_page(page: Page) -> None:
     """Switching JupyterLab's theme switches the panel while it lives."""
     page.evaluate("open_view()")

@@ -152,7 +152,7 @@ export class Board {
   private arrange(): void {
     const { feed, accepts, matches } = this.options;
     this.arranged = true;
-    for (const series of feed.seriesById.values()) {
+    for (const series of feed.seriesInOrder) {
       if (!accepts(series)) continue;
       this.cardFor(series.key.tag).add(series);
     }

@@ -21,7 +21,7 @@ export class ChartsPage implements Page {
 
   constructor(
     private readonly feed: Feed,
-    palette: Palette,
+    private readonly palette: Palette,
     tooltip: Tooltip,
     /** What to say of series that need TensorBoard's own pages. */
     private readonly whereOthersAre: string,
@@ -65,9 +65,10 @@ export class ChartsPage implements Page {
   }
 
   private refresh(): void {
-    const charted = [...this.feed.seriesById.values()].filter(({ key }) => isScalar(key) && !isSystem(key));
+    const charted = this.feed.seriesInOrder.filter(({ key }) => isScalar(key) && !isSystem(key));
     const sources = new Map<string, Source>(charted.map(({ key }) => [sourceId(key), key]));
     this.labels = sourceLabels([...sources.values()]);
+    this.palette.assign(sources.values());
     this.legend.show([...sources.values()]);
     this.showEmpty(charted.length);
     setText(this.others, this.describeOthers());

@@ -16,6 +16,8 @@ import { type Source, sourceId } from "./source.ts";
 /** How long after a gap a snapshot may take before the page asks for one. */
 const PATIENCE_MS = 1500;
 
+const byNumber = new Intl.Collator("en", { numeric: true });
+
 /** A tag's last point that has been painted; `drawnAt` is in milliseconds since the epoch. */
 export interface Drawn {
   readonly step: number;
@@ -90,6 +92,11 @@ export class Feed {
       if (series.length) this.updated = Math.max(this.updated ?? 0, series.last("walls"));
     }
     this.factsChanged.emit();
+  }
+
+  /** Every series, in the order in which the recorder met them: their ids grow, whatever order a message has. */
+  get seriesInOrder(): readonly Series[] {
+    return [...this.seriesById].sort(([a], [b]) => byNumber.compare(a, b)).map(([, series]) => series);
   }
 
   /** The points that count, those that the page does not hold included. */

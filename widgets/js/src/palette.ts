@@ -13,19 +13,21 @@ const LINES: Record<Theme, readonly string[]> = {
   ],
 }; // biome-ignore format: five to a line
 
-/** The colours of one view: a source keeps its own in all charts, in the order in which sources appeared. */
+/** The colours of one view: a source has one in all charts, and keeps it. */
 export class Palette {
   theme: Theme = "light";
   axis = "#667";
   grid = "#eee";
   private readonly slots = new Map<string, number>();
 
+  /** Give the sources that have no colour yet the next ones, in this order. */
+  assign(sources: Iterable<Source>): void {
+    for (const source of sources) this.slot(source);
+  }
+
   line(source: Source): string {
     const colours = LINES[this.theme];
-    const id = sourceId(source);
-    const slot = this.slots.get(id) ?? this.slots.size;
-    this.slots.set(id, slot);
-    return colours[slot % colours.length];
+    return colours[this.slot(source) % colours.length];
   }
 
   /** Read the colours that the style sheet gives this theme. */
@@ -34,5 +36,12 @@ export class Palette {
     this.theme = theme;
     this.axis = style.getPropertyValue("--rc-faint").trim() || this.axis;
     this.grid = style.getPropertyValue("--rc-grid").trim() || this.grid;
+  }
+
+  private slot(source: Source): number {
+    const id = sourceId(source);
+    const slot = this.slots.get(id) ?? this.slots.size;
+    this.slots.set(id, slot);
+    return slot;
   }
 }

@@ -89,6 +89,14 @@ test("a warning is kept once", () => {
   expect(feed.warnings).toEqual(["the disk is full"]);
 });
 
+test("series stand in the order of their ids, whatever order a message has", () => {
+  const feed = new Feed("u");
+  const series = ["10", "9", "2"].map((id) => ({ ...loss, id, tag: `tag ${id}`, n: 0 }));
+  const nothing = new Float64Array(0);
+  feed.receive({ kind: "snapshot", seq: 0, series }, [nothing, nothing, nothing]);
+  expect(feed.seriesInOrder.map(({ key }) => key.tag)).toEqual(["tag 2", "tag 9", "tag 10"]);
+});
+
 test("relative time starts at the first point of a source, whichever tag it has", () => {
   const feed = new Feed("u");
   const heads = [loss, { ...loss, id: "2", tag: "accuracy" }, { ...loss, id: "3", source: "val" }];
