@@ -147,6 +147,23 @@ def test_new_points_reach_the_screen(page: Page) -> None:
     assert not page.get_by_text("Waiting for the first point").is_visible()
 
 
+def test_files_that_are_left_out_are_told(page: Page) -> None:
+    """Who waits for the points of an earlier training reads why they do not come, and sees no lag in the table."""
+    old = {"path": "logs/old", "source": "old", "size": 5000, "recorded": 0, "lag": 5000, "state": "older"}
+    receive = (
+        "files => receive({ kind: 'run', v: 1, uid: 'u1', run: { state: 'running' }, points: 1, files })"
+    )
+    page.evaluate("open_view()")
+    page.evaluate(receive, [old])
+    told = page.get_by_text("1 older event file is left out: it has not grown since the run started.")
+    assert told.is_visible()
+    assert page.get_by_text("1 point", exact=True).is_visible()
+    page.evaluate(receive, [old, old | {"path": "logs/older"}])
+    assert page.get_by_text("2 older event files are left out: they have not grown").is_visible()
+    page.get_by_role("tab", name="Run").click()
+    assert page.locator(".rc-table tbody tr").first.locator("td").nth(3).inner_text() == "\N{EN DASH}"
+
+
 def test_the_head_of_a_chart_shows_what_was_logged(page: Page) -> None:
     """The number above a curve is the last value itself, however strongly the curve is smoothed."""
     snapshot(page, {"loss": [100.0, 10.0, 0.125]})

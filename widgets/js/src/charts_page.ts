@@ -1,6 +1,8 @@
 import { Board, placeByPrefix } from "./board.ts";
 import { h, setText } from "./dom.ts";
 import type { Feed } from "./feed.ts";
+import { countOf } from "./format.ts";
+import { OLDER } from "./frame.ts";
 import { Legend } from "./legend.ts";
 import type { Palette } from "./palette.ts";
 import { tagFilter } from "./settings.ts";
@@ -17,6 +19,7 @@ export class ChartsPage implements Page {
   private readonly legend: Legend;
   private readonly empty = h("div", { class: "rc-empty" });
   private readonly others = h("p", { class: "rc-note" });
+  private shownEmpty = "";
   private labels = new Map<string, string>();
 
   constructor(
@@ -79,17 +82,30 @@ export class ChartsPage implements Page {
     const nothingMatches = charted > 0 && this.board.size === 0 && this.feed.settings.current.filter !== "";
     this.empty.hidden = charted > 0 && !nothingMatches;
     if (this.empty.hidden) return;
-    const [headline, hint] = nothingMatches
-      ? ["No tag matches the filter", ""]
+    const [headline, ...hints] = nothingMatches
+      ? ["No tag matches the filter"]
       : this.feed.state === "running"
         ? [
             "Waiting for the first point…",
             'Run a cell that writes to TensorBoard, as writer.add_scalar("loss", loss, step) does. Nothing else is needed.',
+            ...this.describeOlder(),
           ]
-        : ["No scalar was recorded", ""];
-    if (this.empty.firstElementChild?.textContent === headline) return;
-    this.empty.replaceChildren(h("strong", {}, headline), h("span", {}, hint));
+        : ["No scalar was recorded", ...this.describeOlder()];
+    const texts = [headline, ...hints].join();
+    if (this.shownEmpty === texts) return;
+    this.shownEmpty = texts;
+    this.empty.replaceChildren(h("strong", {}, headline), ...hints.map((hint) => h("span", {}, hint)));
     this.empty.classList.toggle("rc-waiting", headline.startsWith("Waiting"));
+  }
+
+  /** Why there is nothing to see of files that are there, if any. */
+  private describeOlder(): string[] {
+    const count = this.feed.files.filter(({ state }) => state === OLDER).length;
+    if (!count) return [];
+    const [are, they, have] = count === 1 ? ["is", "it", "has"] : ["are", "they", "have"];
+    return [
+      `${countOf(count, "older event file")} ${are} left out: ${they} ${have} not grown since the run started.`,
+    ];
   }
 
   /** `3 image and 2 histogram series: …`, of what lines cannot show. */

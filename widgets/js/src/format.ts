@@ -47,6 +47,11 @@ export function formatCount(count: number): string {
   return whole.format(count);
 }
 
+/** `1 point`, `2,000 points`. */
+export function countOf(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 /** Seconds as the two largest units that matter: `1 m 32 s`. */
 export function formatDuration(seconds: number): string {
   if (!Number.isFinite(seconds)) return "";

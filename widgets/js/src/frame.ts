@@ -1,5 +1,7 @@
 /** The recorder's messages as they reach the page, and their checks. `runcast/run/channel.py` describes the sending side. */
 
+import { countOf } from "./format.ts";
+
 export interface RunFacts {
   id?: string;
   name?: string;
@@ -22,6 +24,9 @@ export interface WatchedFile {
   state?: string | null;
   why?: string | null;
 }
+
+/** The state of a file that has not grown since the run started, and is therefore not recorded. */
+export const OLDER = "older";
 
 export interface SeriesPart {
   readonly id: string;
@@ -127,7 +132,7 @@ export function numberOr<T>(value: unknown, otherwise: T): number | T {
 
 function split(heads: readonly SeriesHead[], columns: readonly Float64Array[]): SeriesPart[] {
   if (columns.length < 3)
-    throw new FrameError(`a frame of points has ${columns.length} buffers and not three`);
+    throw new FrameError(`a frame of points has ${countOf(columns.length, "buffer")} and not three`);
   const [steps, walls, values] = columns;
   let start = 0;
   const parts = heads.map(({ id, n, ...description }) => {
@@ -144,7 +149,7 @@ function split(heads: readonly SeriesHead[], columns: readonly Float64Array[]): 
   });
   if (columns.some((column) => column.length !== start)) {
     throw new FrameError(
-      `a frame promises ${start} points and its buffers hold ${columns.map((c) => c.length)}`,
+      `a frame promises ${countOf(start, "point")} and its buffers hold ${columns.map((c) => c.length)}`,
     );
   }
   return parts;

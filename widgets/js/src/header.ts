@@ -1,6 +1,6 @@
 import { atEnd, h, setText } from "./dom.ts";
 import type { Feed } from "./feed.ts";
-import { formatAgo, formatCount, formatDuration } from "./format.ts";
+import { countOf, formatAgo, formatDuration } from "./format.ts";
 
 /** The panel's first line: which run, how it is, and how far. */
 export class Header {
@@ -37,7 +37,7 @@ export class Header {
     setText(this.project, project ?? "");
     this.dot.classList.toggle("rc-live", live);
     setText(this.state, live || state !== "running" ? state : "was running");
-    const parts = [`${formatCount(points)} ${points === 1 ? "point" : "points"}`];
+    const parts = [countOf(points, "point")];
     if (state === "running") {
       if (updated !== null && points) parts.push(formatAgo(updated, Date.now() / 1000));
     } else if (typeof created === "number" && typeof ended === "number") {

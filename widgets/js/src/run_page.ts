@@ -1,7 +1,7 @@
 import { h, listen } from "./dom.ts";
 import type { Feed } from "./feed.ts";
 import { formatBytes, formatCount, formatDate, formatDuration } from "./format.ts";
-import { isRecord, type WatchedFile } from "./frame.ts";
+import { isRecord, OLDER, type WatchedFile } from "./frame.ts";
 import type { Page } from "./tabs.ts";
 
 type Fact = readonly [name: string, content: string | Node];
@@ -127,7 +127,7 @@ function fileTable(files: readonly WatchedFile[]): HTMLElement {
       ),
       state,
       cell("td", "Recorded", recorded(file)),
-      cell("td", "Lag", file.lag ? formatBytes(file.lag) : "–"),
+      cell("td", "Lag", file.lag && file.state !== OLDER ? formatBytes(file.lag) : "–"),
       cell("td", "Skipped", file.skipped ? formatCount(file.skipped) : "–"),
     );
   });
