@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["View"]
 
-FIRST_FORM, NEXT_FORM = 10.0, 60.0
+FIRST_FORM, NEXT_FORM = 3.0, 30.0
 """Seconds after which a cell that runs on gets its first static form, and the next ones: what a killed kernel leaves behind."""
 
 

@@ -185,7 +185,7 @@ def _watched(run: RunRecord, files: Sequence[FileRecord]) -> list[dict[str, Any]
                 "source": file.source_path,
                 "size": size,
                 "recorded": file.size,
-                "lag": max(0, size - file.size),
+                "lag": 0 if file.state == "older" else max(0, size - file.size),
                 "skipped": file.skipped,
                 "state": file.state,
                 "why": why,

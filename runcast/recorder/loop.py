@@ -111,6 +111,7 @@ class Recorder:
             if time.monotonic() >= self._next_look:
                 self._look()
             self._answer()
+            self._give_up_what_is_gone()
             if self._over():
                 return self._complete()
             self._wake.wait(self._until_next())
@@ -297,10 +298,17 @@ class Recorder:
 
     def _linger(self) -> None:
         """Wait a moment, longer while the store fails; requests are answered meanwhile."""
+        self._give_up_what_is_gone()
         self._take_requests()
         self._answer()
         self._wake.clear()
         self._wake.wait(min(max(CALM, self._intake.wait()), IDLE))
+
+    def _give_up_what_is_gone(self) -> None:
+        """Stop when the run's folder was deleted: there is nothing left to record into, however long one tries."""
+        if self._intake.behind and not self._journal.path.exists():
+            log.error("%s is gone: this run cannot be recorded any more", self._folder)
+            self.stopping = True
 
     def _journal_crash(self) -> None:
         """Note the end of a process that could not do so itself."""

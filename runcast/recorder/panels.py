@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from runcast.recorder.drawing import Drawing
 from runcast.recorder.feed import SCALARS, Feed
 from runcast.recorder.report import run_json
+from runcast.recorder.static_charts import is_system
 from runcast.recorder.tensorboard import LazyTensorBoard
+from runcast.run.record import OWN_ROOT
 from runcast.store.paths import FilePath
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ INTERVAL = 1.0
 
 MOST_FILES = 200
 """Files in a `run` frame: no panel lists more."""
+
+SYSTEM = f"{OWN_ROOT}/system/"
+"""Where the event files of the system metrics are."""
 
 MOST_PANELS = 4
 """Panels of one run that are kept moving; the oldest gives way."""
@@ -72,7 +77,9 @@ class Panels:
 
     def open(self, store: Store) -> None:
         """Begin to read what panels are given from `store`. Raises what it raises."""
-        series = [each for each in store.series(self._run().id) if each.plugin == SCALARS]
+        series = [
+            each for each in store.series(self._run().id) if each.plugin == SCALARS and not is_system(each)
+        ]
         self._points = sum(each.count for each in series)
         self._updated = max((each.last_wall_time for each in series), default=None)
         self._store = store
@@ -109,8 +116,11 @@ class Panels:
         points = len(batch.scalars.step)
         if not points:
             return
-        self._points += points
-        self._updated = time.time()
+        if not path.startswith(
+            SYSTEM
+        ):  # system metrics come all the time, and are not what somebody waits for
+            self._points += points
+            self._updated = time.time()
         if self._feeds:
             place = FilePath.parse(path)
             for feed in self._feeds.values():

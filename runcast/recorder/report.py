@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from runcast.recorder.sources import OLDER
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -30,13 +32,13 @@ def run_json(run: RunRecord, folder: Path) -> dict[str, Any]:
 
 
 def file_json(file: FileRecord) -> dict[str, Any]:
-    """Return a file with its lag: how many bytes of its source are not recorded."""
+    """Return a file with its lag: how many bytes of its source are to be recorded and are not yet."""
     return {
         "path": file.path,
         "source": file.source_path,
         "size": file.source_size,
         "recorded": file.size,
-        "lag": max(0, file.source_size - file.size),
+        "lag": 0 if file.state == OLDER else max(0, file.source_size - file.size),
         "skipped": file.skipped,
         "state": file.state,
         "why": file.why,

@@ -153,7 +153,7 @@ class Sources:
             self._older.pop(real, None)
             self._add(origin, path, save=watch.save)
         elif real not in self._older:
-            why = "it has not grown since the run started; record it with `runcast sync`"
+            why = "left out: it has not grown since the run started"
             self._older[real] = FileRecord(
                 path=self._free(path, real),
                 size=0,

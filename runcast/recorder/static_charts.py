@@ -81,7 +81,9 @@ def compose(series: Sequence[SeriesRecord], points: Mapping[int, Points]) -> Pic
     weight = Counter((one.root, one.source) for one in shown)
     # Where there are too many, those that have the most to show.
     kept = {source for source, _ in weight.most_common(_MOST_SOURCES)}
-    place = {source: index for index, source in enumerate(source for source in weight if source in kept)}
+    # A source keeps its colour from the first point to the last form: the ids of its series grow as they come.
+    arrival = {(one.root, one.source): one.id for one in sorted(shown, key=lambda one: -one.id)}
+    place = {source: index for index, source in enumerate(sorted(kept, key=arrival.__getitem__))}
     labels = source_labels(weight)
     tags: dict[str, list[SeriesRecord]] = {}
     for one in shown:

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from runcast.run.plain import flatten, number, plain
 from runcast.run.roots import Roots, check_logdir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from types import TracebackType
 
     from typing_extensions import Self
@@ -138,6 +139,14 @@ class Run:
         synced `step` is ignored (and said so once), because the writers' own steps count. What is no number is left out.
         """
         if not self._recording:
+            if self.state != "running":
+                self._warn("ended", f"run.log after the end of {self.name}: nothing more is recorded in it")
+            return
+        given: Any = values  # whatever a training passes
+        if not isinstance(given, Mapping):
+            self._warn(
+                "values", f"run.log takes a dict of numbers, not a {type(given).__name__}; it is left out"
+            )
             return
         leaves = dict(flatten(values))
         if step is not None and self._sync_tensorboard:
@@ -146,10 +155,10 @@ class Run:
                 "run.log(step=…) is ignored while TensorBoard is synced; put the step into the dict as 'global_step'",
             )
             step = None
-        given = leaves.pop("global_step", step)
+        at_step = leaves.pop("global_step", step)
         points = {tag: value for tag, raw in leaves.items() if (value := self._point(tag, raw)) is not None}
         with self._lock:
-            at = self._step(given)
+            at = self._step(at_step)
             self._next_step = at + 1
             try:
                 if self._log_writer is None:

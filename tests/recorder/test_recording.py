@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -267,3 +268,15 @@ def test_run_writes_its_own_files_in_place(new_run, start_recorder, store):
         assert local.points(run.id, "own", "log", "loss").value.tolist() == [step / 3 for step in range(10)]
         assert any(series.source == "system" for series in local.series(run.id))
     assert not (run.folder / "files").exists()
+
+
+def test_deleted_store_ends_the_recorder(root, tmp_path, new_run, start_recorder, start_trainer):
+    """Who deletes the folder in which runs live, and ends the training, leaves no recorder behind that tries for ever."""
+    trainer = start_trainer(tmp_path / "logs")
+    run = new_run(pid=trainer.pid)
+    run.writer(trainer.path)
+    recorder = start_recorder(run)
+    time.sleep(1.0)
+    shutil.rmtree(root)
+    trainer.kill()
+    recorder.wait(60)

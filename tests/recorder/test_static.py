@@ -150,7 +150,9 @@ def test_system_metrics_only_where_there_is_nothing_else() -> None:
 def test_values_of_run_log_are_a_source_of_their_own() -> None:
     """What `run.log` wrote is in the same chart as the writers' tag of that name, and the legend says run.log."""
     picture = Recorded().add("loss", [1, 2], "log", "own").add("loss", [2, 3], "train").picture()
-    assert picture.sources == ("train", "run.log")
+    assert picture.sources == ("run.log", "train"), (
+        "as they came, so that each keeps the colour that it had in the panel"
+    )
     assert len(picture.charts) == 1
 
 

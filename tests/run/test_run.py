@@ -104,6 +104,22 @@ def test_values_that_are_no_numbers(place):
     assert place.values("3") == [(0, 4.0), (1, 4.0), (2, 4.0)]
 
 
+def test_log_never_raises_into_a_training(place):
+    """What is no dict is left out and said so, and so is what comes after the end of the run."""
+    _, err = place.run("""
+        import runcast
+        run = runcast.init()
+        run.log({"good": 1})
+        run.log([1])
+        run.log("loss")
+        run.finish()
+        run.log({"good": 2})
+    """)
+    assert err.count("run.log takes a dict of numbers, not a list; it is left out") == 1
+    assert err.count("after the end of") == 1
+    assert place.values("good") == [(0, 1.0)]
+
+
 ENDINGS = {
     "it just ends": ("run = runcast.init()", 0, ("finished", None)),
     "exception": (
