@@ -251,6 +251,28 @@ def test_the_tooltip_stays_inside_the_panel(page: Page) -> None:
     assert page.locator(".rc-tooltip-row").count() == 3
 
 
+def test_system_charts_stand_apart_from_the_tabs(page: Page) -> None:
+    """The first row of the System tab does not touch the tabs' line."""
+    head = {
+        "id": "1",
+        "n": 1,
+        "total": 1,
+        "root": "own",
+        "source": "system",
+        "tag": "cpu",
+        "plugin": "scalars",
+    }
+    send = "head => receive({ kind: 'snapshot', v: 1, uid: 'u1', series: [head] }, [[1], [1], [1]])"
+    page.evaluate(send, head)
+    page.evaluate("open_view()")
+    page.get_by_role("tab", name="System").click()
+    card = page.locator(".rc-card").bounding_box()
+    tabs = page.locator(".rc-top").bounding_box()
+    assert card is not None
+    assert tabs is not None
+    assert card["y"] - tabs["y"] - tabs["height"] >= 8
+
+
 def test_a_source_has_the_same_colour_in_every_form(page: Page) -> None:
     """The source that came first has the first colour, whatever order its series are sent in, and keeps it."""
     heads = [

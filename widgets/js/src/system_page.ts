@@ -20,7 +20,7 @@ export class SystemPage implements Page {
     tooltip: Tooltip,
     life: AbortSignal,
   ) {
-    const scroller = h("div", { class: "rc-scroller" });
+    const scroller = h("div", { class: "rc-scroller rc-system" });
     this.board = new Board(
       {
         feed,
