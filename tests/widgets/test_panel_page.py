@@ -273,6 +273,19 @@ def test_system_charts_stand_apart_from_the_tabs(page: Page) -> None:
     assert card["y"] - tabs["y"] - tabs["height"] >= 8
 
 
+def test_the_last_step_is_written_in_full(page: Page) -> None:
+    """A tick at the very end of the x axis has room for its label."""
+    snapshot(page, {"loss": [float(step) for step in range(5001)]})
+    page.evaluate("open_view()")
+    page.wait_for_function("__runcast.get('u1').lastDrawn('loss')")
+    cut = """() => {
+      const canvas = document.querySelector("canvas");
+      const { data } = canvas.getContext("2d").getImageData(canvas.width - 1, 0, 1, canvas.height);
+      return data.some((byte) => byte > 0);
+    }"""
+    assert not page.evaluate(cut)
+
+
 def test_a_source_has_the_same_colour_in_every_form(page: Page) -> None:
     """The source that came first has the first colour, whatever order its series are sent in, and keeps it."""
     heads = [

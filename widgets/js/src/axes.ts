@@ -33,6 +33,12 @@ export function xAxis(kind: XAxis, colours: Colours): uPlot.Axis {
   return axis;
 }
 
+/** The room right of the plot that half of the last x label may need, in pixels. */
+export function xOverhang(kind: XAxis): number {
+  const longest = kind === "wall" ? "23:59:59" : "1.25M";
+  return Math.ceil((longest.length * DIGIT_WIDTH) / 2) + 1;
+}
+
 export function yAxis(scale: YScale, colours: Colours): uPlot.Axis {
   const axis: uPlot.Axis = {
     ...common(colours),

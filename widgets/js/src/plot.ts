@@ -1,5 +1,5 @@
 import uPlot from "uplot";
-import { xAxis, yAxis } from "./axes.ts";
+import { xAxis, xOverhang, yAxis } from "./axes.ts";
 import type { Line } from "./line.ts";
 import { isDrawable, type Picture, paintLine, type Stroke, yPixel } from "./paint.ts";
 import type { Palette } from "./palette.ts";
@@ -57,7 +57,7 @@ export class Plot {
       {
         width: container.clientWidth,
         height: container.clientHeight,
-        padding: [6, 8, 0, 0],
+        padding: [6, xOverhang(x), 0, 0],
         legend: { show: false },
         scales: {
           x: { time: x === "wall", range: () => [...this.x] },
