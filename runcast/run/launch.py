@@ -39,7 +39,7 @@ def launch_recorder(folder: Path, *, cwd: str, parent: int, created: float | Non
         )
         raise RecorderError(message)
     source = str(Path(__file__).resolve().parents[2])
-    # The scripts' and the notebook's own folder is sys.path[0]; PYTHONPATH may name it, too.
+    # The script's and the notebook's own folder is sys.path[0]; a .pth file may name it, too.
     places = [source, str(folder), cwd]
     command = [sys.executable, "-c", _BOOTSTRAP.format(count=len(places)), *places, str(folder)]
     command += ["--parent", str(parent)]
@@ -55,7 +55,7 @@ def launch_recorder(folder: Path, *, cwd: str, parent: int, created: float | Non
                 # Unbuffered: the pipes' ends hold no lock that a fork could leave locked in a child.
                 bufsize=0,
                 cwd=folder,
-                env=_environment(),
+                env=_environment(cwd),
                 **_detached(),
             )
     except OSError as error:
@@ -73,9 +73,14 @@ def parent_created() -> float | None:
         return None
 
 
-def _environment() -> dict[str, str]:
+def _environment(cwd: str) -> dict[str, str]:
     environment = dict(os.environ)
     environment["PYTHONSAFEPATH"] = "1"
+    # Python imports modules of its own (`types`) before the bootstrap can put the module path right.
+    named = environment.pop("PYTHONPATH", "").split(os.pathsep)
+    kept = [path for path in named if path and os.path.realpath(path) != os.path.realpath(cwd)]
+    if kept:
+        environment["PYTHONPATH"] = os.pathsep.join(kept)
     # A kernel's backend for drawing belongs to the kernel, and PYTHONINSPECT would leave a prompt behind.
     environment["MPLBACKEND"] = "Agg"
     environment.pop("PYTHONINSPECT", None)
