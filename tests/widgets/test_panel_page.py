@@ -286,6 +286,21 @@ def test_the_last_step_is_written_in_full(page: Page) -> None:
     assert not page.evaluate(cut)
 
 
+def test_hiding_a_source_leaves_the_others_bright(page: Page) -> None:
+    """Pointing at a source fades the others; hiding it with that same click brings them back."""
+    for seq, source in enumerate(["train", "validation"]):
+        snapshot(page, {"loss": [3.0, 2.0, 1.0]}, source=source, seq=seq)
+    page.evaluate("open_view()")
+    page.wait_for_function("__runcast.get('u1').lastDrawn('loss')")
+    chip = page.locator(".rc-chip").nth(1)
+    drawn_at = "__runcast.get('u1').lastDrawn('loss').drawnAt"
+    for act, bright in ((chip.hover, False), (chip.click, True)):
+        before = page.evaluate(drawn_at)
+        act()
+        page.wait_for_function(f"{drawn_at} > {before}")
+        assert (coloured(page, "loss") > 50) is bright
+
+
 def test_a_source_has_the_same_colour_in_every_form(page: Page) -> None:
     """The source that came first has the first colour, whatever order its series are sent in, and keeps it."""
     heads = [

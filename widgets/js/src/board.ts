@@ -111,6 +111,12 @@ export class Board {
     this.redraw();
   }
 
+  /** A source that is hidden has no lines to stand out: pointing at it leaves the others as they are. */
+  private shownEmphasis(): string | null {
+    const hidden = this.options.feed.settings.hiddenSources;
+    return this.emphasised !== null && hidden.has(this.emphasised) ? null : this.emphasised;
+  }
+
   private onPoints(series: readonly Series[]): void {
     for (const one of series) {
       const card = this.cards.get(one.key.tag);
@@ -192,7 +198,7 @@ export class Board {
       title,
       {
         ...this.options,
-        emphasis: () => this.emphasised,
+        emphasis: () => this.shownEmphasis(),
         request: (one) => {
           one.stale = true;
           this.schedule();
