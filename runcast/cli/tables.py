@@ -96,7 +96,9 @@ def show_history(series: SeriesRecord, rows: Sequence[tuple[int, float, float]])
     console.print(Text.assemble((series.tag, "bold"), (f"  {where}", "dim")), soft_wrap=True)
     bounds = f"last {figure(series.last)}   min {figure(series.min)}   max {figure(series.max)}"
     shown = "" if len(rows) == series.count else f" ({len(rows)} shown, peaks kept; --points N for more)"
-    console.print(Text(f"{series.count} points{shown}   {bounds}"), soft_wrap=True)
+    console.print(
+        Text(f"{series.count} point{'' if series.count == 1 else 's'}{shown}   {bounds}"), soft_wrap=True
+    )
     console.print(Text(spark([value for _, _, value in rows][: console.width]), "cyan"), soft_wrap=True)
     table = _table("step", "time", "after", "value")
     for column in table.columns:

@@ -6,7 +6,8 @@ kernel, its children, the recorder) append to one journal without a lock. Entrie
 
 Operations and their fields (all carry `v`, `seq`, `time`, `by`):
 
-    start      run, project, name, config, created, pid, pid_created, cwd, notebook, facts
+    start      run, project, name, config, created, pid, pid_created, cwd, notebook, tensorboard,
+               facts
     watch      root, path, save                          a declared logdir (need not exist yet)
     writer     root, source, path, library, adopted, save    an event file that a writer of ours opened; path is absolute
     cell       event ("begin" | "end"), n, cell, error       a notebook cell
