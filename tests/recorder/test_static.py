@@ -135,7 +135,7 @@ def test_charts_are_grouped_and_ordered_as_in_tensorboard() -> None:
         recorded.add(tag, [1, 2], "train").add(tag, [1, 2], "eval")
     picture = recorded.picture()
     assert [chart.tag for chart in picture.charts] == ["lr", "a/x", "b/layer9", "b/layer10"]
-    assert picture.sources == ("eval", "train")
+    assert picture.sources == ("train", "eval"), "as they came"
     assert all([line.source for line in chart.lines] == [0, 1] for chart in picture.charts)
 
 
@@ -174,7 +174,7 @@ def test_more_than_a_picture_holds() -> None:
     picture = recorded.picture()
     assert (len(picture.charts), picture.more_charts) == (12, 9)
     assert (len(picture.sources), picture.more_sources) == (10, 5)
-    assert picture.sources == (*(f"seed_{number}" for number in range(9)), "train")
+    assert picture.sources == ("train", *(f"seed_{number}" for number in range(9)))
     assert opened(recorded.draw()[0]).height < 3000
 
 
