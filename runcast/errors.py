@@ -2,7 +2,10 @@
 
     RuncastError
     ├── SettingsError        a setting, option or argument that cannot be used
-    ├── LogdirError          a log folder that cannot be watched
+    ├── LogdirError          a log folder that cannot be watched or read
+    │   ├── TagNotFound      the logs have no such tag or source
+    │   └── BadValue         a logged value does not have the form that its plugin gives it
+    ├── MissingPackage       what was asked for needs a package that is not installed
     ├── StoreError           the place where runs live cannot be used
     │   ├── RunNotFound      no run has this id
     │   ├── SeriesNotFound   the run has no such series
@@ -16,8 +19,10 @@ A message says what went wrong, where (which file, run or setting) and what to d
 from __future__ import annotations
 
 __all__ = [
+    "BadValue",
     "JournalError",
     "LogdirError",
+    "MissingPackage",
     "RecorderError",
     "RunLocked",
     "RunNotFound",
@@ -25,6 +30,7 @@ __all__ = [
     "SeriesNotFound",
     "SettingsError",
     "StoreError",
+    "TagNotFound",
 ]
 
 
@@ -37,7 +43,19 @@ class SettingsError(RuncastError):
 
 
 class LogdirError(RuncastError):
-    """A log folder that cannot be watched."""
+    """A log folder that cannot be watched or read."""
+
+
+class TagNotFound(LogdirError):
+    """The logs have no such tag or source."""
+
+
+class BadValue(LogdirError):
+    """A logged value does not have the form that its plugin gives it."""
+
+
+class MissingPackage(RuncastError, ImportError):
+    """What was asked for needs a package that is not installed."""
 
 
 class StoreError(RuncastError):

@@ -1,16 +1,13 @@
-"""The protobuf messages of event files, built at import from the schema below.
+"""The protobuf messages of event files, built at import from the schema below (see `descriptors.py`).
 
-They live in a descriptor pool of their own: they need neither TensorBoard nor TensorFlow, clash with neither, and work with every
-protobuf runtime from 4.21 on (generated code would be tied to one). Fields that the schema does not name pass through untouched.
-Enumerations are int32, which is the same on the wire. One field is our own: `Value.exact_value`, see `writer.py`.
+Fields that the schema does not name pass through untouched. One field is our own: `Value.exact_value`, see `writer.py`.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from runcast.events.descriptors import Messages
 
 __all__ = [
     "Audio",
@@ -125,56 +122,18 @@ message TensorProto
     repeated int32 half_val = 13
     repeated uint32 uint32_val = 16
     repeated uint64 uint64_val = 17
+    bytes float8_val = 18
 """
 
-_PACKAGE = "runcast.events"
-_FIELD = re.compile(
-    r"(?:(?P<oneof>\w+): )?(?P<repeated>repeated )?(?P<type>\w+) (?P<name>\w+) = (?P<number>\d+)"
-)
+_MESSAGES = Messages("runcast.events", _SCHEMA)
 
-
-def _file_descriptor(schema: str) -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(name="runcast/events.proto", package=_PACKAGE, syntax="proto3")
-    for line in filter(None, map(str.strip, schema.splitlines())):
-        if line.startswith("message "):
-            message = file.message_type.add(name=line.removeprefix("message "))
-            continue
-        match = _FIELD.fullmatch(line)
-        assert match, line
-        field = message.field.add(name=match["name"], number=int(match["number"]))
-        field.label = field.LABEL_REPEATED if match["repeated"] else field.LABEL_OPTIONAL
-        if match["type"][0].isupper():
-            field.type = field.TYPE_MESSAGE
-            field.type_name = f".{_PACKAGE}.{match['type']}"
-        else:
-            field.type = getattr(field, "TYPE_" + match["type"].upper())
-        if oneof := match["oneof"]:
-            names = [declared.name for declared in message.oneof_decl]
-            if oneof not in names:
-                message.oneof_decl.add(name=oneof)
-                names.append(oneof)
-            field.oneof_index = names.index(oneof)
-    return file
-
-
-def _message_class(name: str) -> Any:
-    descriptor = _POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}")
-    if hasattr(message_factory, "GetMessageClass"):
-        return message_factory.GetMessageClass(descriptor)
-    factory: Any = message_factory.MessageFactory(_POOL)
-    return factory.GetPrototype(descriptor)  # protobuf 4.21
-
-
-_POOL = descriptor_pool.DescriptorPool()
-_POOL.AddSerializedFile(_file_descriptor(_SCHEMA).SerializeToString())
-
-Event: Any = _message_class("Event")
-Summary: Any = _message_class("Summary")
-Value: Any = _message_class("Value")
-Image: Any = _message_class("Image")
-Audio: Any = _message_class("Audio")
-HistogramProto: Any = _message_class("HistogramProto")
-SummaryMetadata: Any = _message_class("SummaryMetadata")
-TensorProto: Any = _message_class("TensorProto")
-SessionLog: Any = _message_class("SessionLog")
-TaggedRunMetadata: Any = _message_class("TaggedRunMetadata")
+Event: Any = _MESSAGES["Event"]
+Summary: Any = _MESSAGES["Summary"]
+Value: Any = _MESSAGES["Value"]
+Image: Any = _MESSAGES["Image"]
+Audio: Any = _MESSAGES["Audio"]
+HistogramProto: Any = _MESSAGES["HistogramProto"]
+SummaryMetadata: Any = _MESSAGES["SummaryMetadata"]
+TensorProto: Any = _MESSAGES["TensorProto"]
+SessionLog: Any = _MESSAGES["SessionLog"]
+TaggedRunMetadata: Any = _MESSAGES["TaggedRunMetadata"]

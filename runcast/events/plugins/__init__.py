@@ -1,0 +1,1 @@
+"""What each TensorBoard plugin logs, as typed values: one module a kind."""
