@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import zlib
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager, suppress
+from typing import IO, TYPE_CHECKING
 
 from runcast.errors import StoreError
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["checksum", "disk_size", "read_bytes", "sync", "write_at"]
+__all__ = ["checksum", "disk_size", "read_bytes", "replace", "sync", "write_at"]
 
 PIECE = 4 << 20
 
@@ -39,6 +40,51 @@ def write_at(path: Path, offset: int, data: bytes | memoryview) -> None:
                 view = view[os.write(fd, view) :]
         finally:
             os.close(fd)
+
+
+def replace(path: Path, data: bytes | Path) -> int:
+    """Give a file new content, `data` or a copy of the file that it names, and return its size.
+
+    Whatever happens, the file is the old one or the new one, and when this returns the new one is on the disk. Raises
+    `StoreError`, or `OSError` from reading the file to copy. One call at a time for a path.
+    """
+    with ExitStack() as opened:
+        source: IO[bytes] = (
+            io.BytesIO(data) if isinstance(data, bytes) else opened.enter_context(data.open("rb"))
+        )
+        # Named by the name's checksum, which is short, and always the same: what a crash leaves is written over.
+        part = path.with_name(f".{zlib.crc32(path.name.encode(errors='surrogateescape')):08x}.part")
+        with _explained("write", part):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            target = opened.enter_context(part.open("wb"))
+        try:
+            while piece := source.read(PIECE):
+                with _explained("write", part):
+                    target.write(piece)
+            with _explained("write", path):
+                target.flush()
+                os.fsync(target.fileno())
+                size = target.tell()
+                target.close()
+                part.replace(path)
+                _sync_folder(path.parent)
+        except BaseException:
+            with suppress(OSError):
+                target.close()
+                part.unlink()
+            raise
+    return size
+
+
+def _sync_folder(folder: Path) -> None:
+    """Return once a rename in the folder is on the disk, where folders can be waited for (not on Windows)."""
+    if os.name == "nt":
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def sync(path: Path) -> None:

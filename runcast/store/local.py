@@ -157,6 +157,10 @@ class LocalStore:
         """See `Store.append_all`. Files that cannot be written are refused, the rest share one transaction."""
         return self._writer.append(run, appends)
 
+    def put(self, run: str, path: str, data: bytes | Path) -> int:
+        """See `Store.put`. A file is copied in pieces, while other files may be appended to; it must be a regular one."""
+        return self._writer.put(run, path, data)
+
     def size(self, run: str, path: str) -> int:
         """See `Store.size`."""
         with self._database.read() as connection:

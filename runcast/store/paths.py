@@ -14,8 +14,15 @@ _RUN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\\]")
 
 
+WHOLE_FOLDERS = frozenset({"code", "git", "saved"})
+"""The folders of whole files, which are put; none of them is a root of series."""
+
+
 class FilePath(NamedTuple):
-    """`files/<root>/<source>/<name>` or `own/<source>/<name>`, taken apart; `source` is `.` where there is none."""
+    """`files/<root>/<source>/<name>` or `own/<source>/<name>`, taken apart; `source` is `.` where there is none.
+
+    A whole file (`code/…`, `git/…`, `saved/…`, `requirements.txt`) has the root "", which no logdir has, and its folder as source.
+    """
 
     root: str
     source: str
@@ -31,14 +38,24 @@ class FilePath(NamedTuple):
             root, *source, name = parts
         elif parts[0] == "files" and len(parts) > 2:
             _, root, *source, name = parts
+        elif path == "requirements.txt" or (parts[0] in WHOLE_FOLDERS and len(parts) > 1):
+            root, *source, name = "", *parts
         else:
-            raise StoreError(f"{path!r} cannot be a file of a run: those are files/<root>/… and {OWN_ROOT}/…")
+            raise StoreError(
+                f"{path!r} cannot be a file of a run: those are files/<root>/…, {OWN_ROOT}/…, "
+                f"{', '.join(f'{folder}/…' for folder in sorted(WHOLE_FOLDERS))} and requirements.txt"
+            )
         return cls(root, "/".join(source) or ".", name)
 
     @property
     def is_event_file(self) -> bool:
         """Say whether the file holds event records."""
-        return "tfevents" in self.name
+        return "tfevents" in self.name and not self.is_whole
+
+    @property
+    def is_whole(self) -> bool:
+        """Say whether the file is only ever put as a whole."""
+        return not self.root
 
 
 def check_run_id(run: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -125,7 +126,8 @@ class Facts:
 class Store(Protocol):
     """Append bytes at an offset, update run facts, read series.
 
-    Paths are relative to the run's folder, with `/`: `files/<root>/<source>/<name>` or `own/<source>/<name>`.
+    Paths are relative to the run's folder, with `/`: `files/<root>/<source>/<name>` or `own/<source>/<name>`, and `code/…`,
+    `git/…`, `saved/…` and `requirements.txt` for files that are put.
     """
 
     def create(self, run: RunRecord) -> None:
@@ -150,6 +152,14 @@ class Store(Protocol):
 
         A file that cannot take its bytes is answered with the error, and the others are appended to. Raises `StoreError`,
         or what else went wrong, when nothing was appended.
+        """
+
+    def put(self, run: str, path: str, data: bytes | Path) -> int:
+        """Make `data`, or a copy of the file that it names, the whole content of a file, and return its size.
+
+        The file is replaced at once: readers see the old content or the new, also after a crash. It may stand where whole
+        files do, or beside event files (`files/…`), but be no event file. Doing it again is harmless. Raises `RunNotFound`,
+        `StoreError` when the file cannot be written, and `OSError` when the one that is to be copied cannot be read.
         """
 
     def size(self, run: str, path: str) -> int:
