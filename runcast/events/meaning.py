@@ -9,7 +9,16 @@ from google.protobuf.message import DecodeError
 from runcast.events.proto import Event
 from runcast.events.tensors import number
 
-__all__ = ["GRAPH_TAG", "Meaning", "NotAnEventError", "is_file_version", "read_event"]
+__all__ = [
+    "GRAPH_TAG",
+    "META_GRAPH_TAG",
+    "V1_PLUGINS",
+    "Meaning",
+    "NotAnEventError",
+    "is_file_version",
+    "point_of",
+    "read_event",
+]
 
 GRAPH_TAG = "__run_graph__"
 """The tag under which TensorBoard keeps a run's graph."""
@@ -18,13 +27,13 @@ META_GRAPH_TAG = "__meta_graph__"
 
 _SESSION_START = 1
 
-# The plugin of each old (v1) kind of value, which carries no metadata of its own.
-_V1_PLUGINS = {
+V1_PLUGINS = {
     "image": "images",
     "histo": "histograms",
     "audio": "audio",
     "obsolete_old_style_histogram": "histograms",
 }
+"""The plugin of each old (v1) kind of value, which carries no metadata of its own."""
 
 
 class NotAnEventError(ValueError):
@@ -74,15 +83,22 @@ def is_file_version(payload: bytes) -> bool:
         return False
 
 
-def _add_value(meaning: Meaning, value: Any) -> None:
-    tag = value.tag or value.node_name
+def point_of(value: Any) -> float | None:
+    """Return the value of a `Summary.Value` that is a scalar point, None for any other."""
     kind = value.WhichOneof("value")
     if kind == "simple_value":
-        exact = value.HasField("exact_value")
-        meaning.points.append((tag, value.exact_value if exact else value.simple_value))
-        return
-    plugin = value.metadata.plugin_data.plugin_name
-    if kind == "tensor" and plugin in {"", "scalars"} and (point := number(value.tensor)) is not None:
+        point: float = value.exact_value if value.HasField("exact_value") else value.simple_value
+        return point
+    if kind == "tensor" and value.metadata.plugin_data.plugin_name in {"", "scalars"}:
+        return number(value.tensor)
+    return None
+
+
+def _add_value(meaning: Meaning, value: Any) -> None:
+    tag = value.tag or value.node_name
+    point = point_of(value)
+    if point is not None:
         meaning.points.append((tag, point))
         return
-    meaning.summaries.append((tag, _V1_PLUGINS.get(kind, plugin)))
+    plugin = V1_PLUGINS.get(value.WhichOneof("value"), value.metadata.plugin_data.plugin_name)
+    meaning.summaries.append((tag, plugin))
