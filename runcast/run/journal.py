@@ -10,8 +10,15 @@ Operations and their fields (all carry `v`, `seq`, `time`, `by`):
                facts
     watch      root, path, save                          a declared logdir (need not exist yet)
     writer     root, source, path, library, adopted, save    an event file that a writer of ours opened; path is absolute
+    capture    save, rank                                children may join from now on, on these terms; rank is the process's own
+    child      pid, executable, why                      a process that may announce writers, or says why it cannot (pid null: forks)
+    next       folder                                    after the end: the run that follows in the same process
     cell       event ("begin" | "end"), n, cell, error       a notebook cell
-    set        values: {"name"|"project"|"config"|"facts"|…: value}; config and facts are merged, key by key
+    set        values: {"name"|"project"|"config"|"facts"|"summary"|"tags"|"notes": value}; config, facts and summary are
+               merged, key by key
+    log_file   path (absolute; may be a glob pattern), base, policy ("live" | "now" | "end")
+                                                         files to keep under `saved/`, by their path below `base`
+    resume     as `start`, but for run and created: another process goes on with the run, which is running again
     finish     state ("finished" | "failed" | "crashed"), interrupted, error, ended
 """
 

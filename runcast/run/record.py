@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import os
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 __all__ = ["OWN_ROOT", "RunRecord", "State", "new_run_id"]
 
 State = Literal["running", "finished", "failed", "crashed", "synced"]
+
+T = TypeVar("T")
 
 OWN_ROOT = "own"
 """The root of the series that the run itself writes: `own/log` (run.log) and `own/system` (system metrics)."""
@@ -28,6 +30,36 @@ class RunRecord:
     heartbeat: float | None = None
     config: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the user said came of the training; it wins over what the series say."""
+        return _of(self.facts.get("summary"), dict)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The user's labels for the run."""
+        return tuple(str(tag) for tag in _of(self.facts.get("tags"), list))
+
+    @property
+    def notes(self) -> str:
+        """What the user wrote about the run, "" for nothing."""
+        return str(self.facts.get("notes") or "")
+
+    @property
+    def group(self) -> str:
+        """The name that runs which belong together share, "" for none."""
+        return str(self.facts.get("group") or "")
+
+    @property
+    def job_type(self) -> str:
+        """What the run does within its group, such as `train`; "" if nobody said."""
+        return str(self.facts.get("job_type") or "")
+
+
+def _of(value: Any, kind: type[T]) -> T:
+    """Return a fact if it is of the kind that it should be, else an empty one."""
+    return value if isinstance(value, kind) else kind()
 
 
 def new_run_id() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from runcast.run.journal import read_journal
 from runcast.run.record import RunRecord, State
@@ -16,7 +16,9 @@ from runcast.run.record import RunRecord, State
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Finish", "RunState", "Watch", "Writer", "read_state"]
+__all__ = ["Child", "Finish", "RunState", "Save", "Watch", "Writer", "read_state"]
+
+Policy = Literal["live", "now", "end"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,27 @@ class Writer:
     library: str = ""
     adopted: bool = False
     save: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process under the training process that may write event files; `why` says why its writers are not recorded."""
+
+    pid: int | None
+    executable: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Files that are to be kept under `saved/`, by their path below `base`; `pattern` is absolute, and may be a glob.
+
+    `policy` says when: `live` whenever they change, `now` once, at once, `end` when the run ends.
+    """
+
+    pattern: str
+    base: str
+    policy: Policy = "live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +91,19 @@ class RunState:
     """Declared logdirs by root, in order of declaration."""
     writers: dict[str, Writer] = field(default_factory=dict)
     """Writers' event files by absolute path, in order of opening."""
+    saves: list[Save] = field(default_factory=list)
+    """What `run.save` named, in that order, each once."""
+    children: dict[str, Child] = field(default_factory=dict)
+    """Processes that have joined, or could not, by author; the run's own process stands for those that it forks."""
+    save: bool = True
+    """Whether children's event files are kept, or only their scalars."""
+    rank: int | None = None
+    """The rank that the run's own process has among those of a distributed training; None where it has none."""
+    following: str = ""
+    """The folder of the run that came after this one in its process; empty while there is none."""
     finish: Finish | None = None
+    begun: float = 0.0
+    """When the latest process began with the run: its creation, or when it was resumed."""
     updated: float = 0.0
     """The time of the latest entry."""
 
@@ -84,6 +119,20 @@ class RunState:
                     self.watches.setdefault(watch.root, watch)
                 case "writer":
                     self._writer(entry)
+                case "capture":
+                    self.save = bool(entry.get("save", True))
+                    self.rank = int(entry["rank"]) if entry.get("rank") is not None else None
+                    self.following = ""
+                case "child":
+                    pid = int(entry["pid"]) if entry.get("pid") is not None else None
+                    child = Child(pid, str(entry.get("executable") or ""), str(entry.get("why") or ""))
+                    self.children[str(entry.get("by"))] = child
+                case "next":
+                    self.following = str(entry["folder"])
+                case "log_file":
+                    self._save(entry)
+                case "resume":
+                    self._resume(entry)
                 case "set":
                     self._set(dict(entry["values"]))
                 case "finish":
@@ -105,12 +154,39 @@ class RunState:
             config=dict(entry.get("config") or {}),
             facts=dict(entry.get("facts") or {}),
         )
+        self.begun = self.run.created
+        self._take_process(entry)
+
+    def _take_process(self, entry: dict[str, Any]) -> None:
+        """Take in which process records the run from here on."""
+        assert self.run is not None
         self.pid = int(entry["pid"]) if entry.get("pid") is not None else None
         self.pid_created = float(entry["pid_created"]) if entry.get("pid_created") is not None else None
         self.cwd = str(entry.get("cwd") or "")
         self.tensorboard = bool(entry["tensorboard"]) if entry.get("tensorboard") is not None else None
         if entry.get("notebook") is not None:
             self.run.facts.setdefault("notebook", entry["notebook"])
+
+    def _resume(self, entry: dict[str, Any]) -> None:
+        """Let the run run again: how it ended before is no longer how it ends."""
+        if self.run is None:
+            return
+        facts = {**self.run.facts, **dict(entry.get("facts") or {})}
+        # None, not nothing: whoever has been told of the earlier end is told that it no longer holds.
+        facts.update({fact: None for fact in ("interrupted", "error") if fact in facts})
+        self.run = replace(self.run, state="running", ended=None, facts=facts)
+        self._set(entry)
+        self.finish = None
+        self.begun = float(entry["time"])
+        self._take_process(entry)
+
+    def _save(self, entry: dict[str, Any]) -> None:
+        policy = entry.get("policy", "live")
+        if policy not in get_args(Policy):
+            raise ValueError(policy)
+        save = Save(str(entry["path"]), str(entry["base"]), policy)
+        if save not in self.saves:
+            self.saves.append(save)
 
     def _writer(self, entry: dict[str, Any]) -> None:
         writer = Writer(
@@ -126,12 +202,16 @@ class RunState:
     def _set(self, values: dict[str, Any]) -> None:
         if self.run is None:
             return
+        facts = {**self.run.facts, **(values.get("facts") or {})}
+        facts.update({fact: values[fact] for fact in ("tags", "notes", "group", "job_type") if fact in values})
+        if values.get("summary"):
+            facts["summary"] = {**self.run.summary, **dict(values["summary"])}
         self.run = replace(
             self.run,
             name=str(values.get("name", self.run.name)),
             project=str(values.get("project", self.run.project)),
             config={**self.run.config, **(values.get("config") or {})},
-            facts={**self.run.facts, **(values.get("facts") or {})},
+            facts=facts,
         )
 
     def _finish(self, entry: dict[str, Any]) -> None:
