@@ -46,9 +46,12 @@ def _bits(half: int) -> bytes:
 
 
 def number(tensor: Any) -> float | None:
-    """Return the value of a 0-d real number, None for any other tensor (also for one whose content does not fit its type)."""
+    """Return the value of a 0-d real number, None for any other tensor (also for one whose content does not fit its type).
+
+    A shape that is missing, or says that the rank is unknown, means 0-d, as it does to TensorBoard.
+    """
     known = _NUMBERS.get(tensor.dtype)
-    if known is None or tensor.tensor_shape.dim or tensor.tensor_shape.unknown_rank:
+    if known is None or tensor.tensor_shape.dim:
         return None
     size, of_content, field, of_value = known
     if content := tensor.tensor_content:
