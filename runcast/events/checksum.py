@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 
-__all__ = ["MASK_DELTA", "POLYNOMIAL", "crc32c", "mask", "masked_crc32c"]
+__all__ = ["MASK_DELTA", "POLYNOMIAL", "crc32c", "masked_crc32c"]
 
 POLYNOMIAL = 0x82F63B78
 """CRC32C's polynomial, bits reversed."""
@@ -17,11 +17,6 @@ MASK_DELTA = 0xA282EAD8
 
 _NUMPY_FROM = 512
 """Bytes from which the NumPy fallback beats the plain loop."""
-
-
-def mask(crc: int) -> int:
-    """Rotate and shift a CRC, so that a checksum of bytes that hold checksums stays strong."""
-    return (((crc >> 15) | (crc << 17)) + MASK_DELTA) & 0xFFFFFFFF
 
 
 def _byte_table() -> list[int]:
@@ -69,5 +64,6 @@ crc32c = _native_crc32c if _NATIVE else _fallback_crc32c
 
 
 def masked_crc32c(data: bytes | bytearray | memoryview) -> int:
-    """Return the checksum as event files store it."""
-    return mask(crc32c(data))
+    """Return the checksum as event files store it: rotated and shifted, so that it stays strong over bytes that hold checksums."""
+    crc = crc32c(data)
+    return (((crc >> 15) | (crc << 17)) + MASK_DELTA) & 0xFFFFFFFF

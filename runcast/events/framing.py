@@ -44,9 +44,6 @@ _unpack_crc = struct.Struct("<I").unpack_from
 
 _SHORT_LENGTH_CRC: list[int] = SHORT_LENGTH_CRC.tolist()
 
-_COLUMNS_FROM = 4096
-"""Bytes from which looking for all headers at once beats walking from one to the next."""
-
 
 class Chain(NamedTuple):
     """Records that follow each other without a gap: whole, with a verified length; their payloads are not verified yet.
@@ -77,8 +74,6 @@ def payload_verified(view: memoryview, position: int, length: int) -> bool:
 
 def follow(view: memoryview, start: int, limit: int) -> Chain:
     """Return the chain of records from `start` that begin before `limit`."""
-    if limit - start < _COLUMNS_FROM:
-        return _walk(view, start, limit)
     positions, lengths = _short_records(view, start, limit)
     ends = positions + lengths + OVERHEAD
     last_of_run = np.append(np.flatnonzero(ends[:-1] != positions[1:]), len(positions) - 1)
@@ -111,21 +106,6 @@ def follow(view: memoryview, start: int, limit: int) -> Chain:
     )
 
 
-def _walk(view: memoryview, start: int, limit: int) -> Chain:
-    """Do what `follow` does, record by record."""
-    positions: list[int] = []
-    lengths: list[int] = []
-    position = start
-    while position < limit:
-        length = payload_length(view, position)
-        if length is None or position + OVERHEAD + length > len(view):
-            break
-        positions.append(position)
-        lengths.append(length)
-        position += OVERHEAD + length
-    return Chain(np.array(positions, np.int64), np.array(lengths, np.int64), position)
-
-
 def _short_records(view: memoryview, start: int, limit: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return position and payload length of every valid header in [start, limit) of a record with less than 256 bytes.
 
@@ -143,7 +123,7 @@ def _short_records(view: memoryview, start: int, limit: int) -> tuple[NDArray[np
     zeros_before += (before < 1 << 8).view(np.int8)
     at = 4 * zero - 1 - zeros_before
     at = at[: np.searchsorted(at, min(limit, len(view) - OVERHEAD + 1) - start)]
-    overlapping = np.ndarray((len(view) - start - OVERHEAD + 1,), "V16", view, start, (1,))
+    overlapping = np.ndarray((max(0, len(view) - start - OVERHEAD + 1),), "V16", view, start, (1,))
     header = (
         overlapping[at].view("<u4").reshape(-1, 4)
     )  # one copy for each: length (low and high), its checksum
@@ -156,12 +136,15 @@ def _short_records(view: memoryview, start: int, limit: int) -> tuple[NDArray[np
 
 
 def why_pending(view: memoryview, position: int) -> Pending:
-    """Say why no whole record begins at `position`.
+    """Say why no whole, verified record begins at `position`.
 
     Zeros up to the end are incomplete rather than wrong: some file systems show a file's new size before its bytes.
     """
     if position == len(view):
         return ""
-    if position + HEADER > len(view) or payload_length(view, position) is not None:
+    if position + HEADER > len(view):
         return "incomplete"
+    length = payload_length(view, position)
+    if length is not None:
+        return "incomplete" if position + OVERHEAD + length > len(view) else "checksum"
     return "framing" if np.frombuffer(view, np.uint8, offset=position).any() else "incomplete"

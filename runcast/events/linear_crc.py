@@ -56,7 +56,7 @@ def start_and_end(length: int) -> np.uint32:
 
 
 def mask_column(crc: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Return each CRC as event files store it; see `checksum.mask`."""
+    """Return each CRC as event files store it; see `checksum.masked_crc32c`."""
     masked: NDArray[np.uint32] = ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + _MASK_DELTA
     return masked
 
