@@ -128,9 +128,7 @@ def kernels(place):
 
     def start(asker="page"):
         manager = KernelManager(kernel_name="python3")
-        manager.shutdown_wait_time = (
-            60  # half of it until SIGTERM; a loaded machine needs several seconds to unwind a cell
-        )
+        manager.shutdown_wait_time = 60  # SIGTERM comes at half of it
         manager.start_kernel(cwd=os.getcwd())
         session = PageSession(key=manager.session.key) if asker == "page" else None
         started.append(Kernel(manager, session))
