@@ -33,11 +33,23 @@ class _Kind(NamedTuple):
 
 
 def _bfloat16(bits: NDArray[Any]) -> NDArray[Any]:
+    if _are_float32(bits):
+        return bits.view(np.float32)
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
 def _half(bits: NDArray[Any]) -> NDArray[Any]:
+    if _are_float32(bits):
+        return bits.view(np.float32).astype(np.float16)
     return bits.astype(np.uint16).view(np.float16)
+
+
+def _are_float32(bits: NDArray[Any]) -> bool:
+    """Say whether `half_val` holds the bits of float32 numbers, as PyTorch's `add_tensor` writes it, against the format.
+
+    Half-precision bits fit in 16; of a half-precision number's float32 bits only those of 0 do, which are the same.
+    """
+    return bits.dtype == np.int32 and bool(((bits < 0) | (bits > 0xFFFF)).any())
 
 
 def _float8_e5m2(bits: NDArray[Any]) -> NDArray[Any]:
@@ -132,7 +144,11 @@ def _stored(tensor: Any, kind: _Kind) -> NDArray[Any]:
         return np.frombuffer(values, kind.stored)
     if kind.stored.kind == "c":  # real and imaginary parts take turns
         return np.array(values, kind.stored.type(0).real.dtype).view(kind.stored)
-    if kind.field in {"int_val", "half_val"}:  # 32 bits on the wire, of which the lower ones count
+    if kind.field == "half_val":
+        return np.array(values, np.int32)
+    if kind.field == "int_val":  # 32 bits on the wire, of which the lower ones count
+        if not values:  # PyTorch's `add_tensor` writes uint8 there, against the format
+            return np.array(tensor.uint32_val, np.uint32).astype(kind.stored)
         return np.array(values, np.int32).astype(kind.stored)
     return np.array(values, kind.stored)
 
