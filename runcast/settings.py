@@ -6,6 +6,10 @@
 | `project`        | `RUNCAST_PROJECT`        | the project of a run that names none; default: the working folder's name |
 | `name`           | `RUNCAST_NAME`           | the name of a run that is given none; default: made up             |
 | `finish_timeout` | `RUNCAST_FINISH_TIMEOUT` | seconds that finishing may wait for the recorder; default: 30      |
+| `save_code`      | `RUNCAST_SAVE_CODE`      | keep the script, or the notebook's cells with their outputs; default: on |
+| `save_git`       | `RUNCAST_SAVE_GIT`       | keep the git commit, and what is not committed; default: on        |
+| `save_packages`  | `RUNCAST_SAVE_PACKAGES`  | keep the list of installed packages; default: on                   |
+| `save_system`    | `RUNCAST_SAVE_SYSTEM`    | measure the machine; default: on                                   |
 
 The config file is `runcast/config.toml` in the platform's user config folder, one `setting = value` a line. Reading it
 needs Python 3.11 (or the package `tomli`); on 3.10 without it the file is passed over.
@@ -24,6 +28,8 @@ __all__ = ["Settings", "config_file", "load_settings", "runcast_dir"]
 
 DEFAULT_FINISH_TIMEOUT = 30.0
 
+_SWITCH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -33,6 +39,16 @@ class Settings:
     project: str | None = None
     name: str | None = None
     finish_timeout: float = DEFAULT_FINISH_TIMEOUT
+    save_code: bool = True
+    save_git: bool = True
+    save_packages: bool = True
+    save_system: bool = True
+
+    @property
+    def left_out(self) -> list[str]:
+        """What of a run is not to be recorded: some of `code`, `git`, `packages`, `system`."""
+        parts = ("code", "git", "packages", "system")
+        return [part for part in parts if not getattr(self, f"save_{part}")]
 
 
 def load_settings(**arguments: Any) -> Settings:
@@ -121,6 +137,11 @@ def _parsed(name: str, value: Any, where: str) -> Any:
             if seconds >= 0 and seconds != float("inf"):
                 return seconds
             expected = "a number of seconds, 0 or more, such as 30"
+        case "save_code" | "save_git" | "save_packages" | "save_system":
+            switch = _SWITCH.get(str(value).strip().lower())
+            if switch is not None:
+                return switch
+            expected = "on or off"
         case _:
             message = f"unknown setting {name!r} {where}"
             raise SettingsError(message)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import shlex
 import sys
 import time
 from contextlib import suppress
@@ -22,6 +21,7 @@ from runcast.run.link import RecorderLink
 from runcast.run.live import Run
 from runcast.run.names import make_name
 from runcast.run.plain import plain
+from runcast.run.program import program_facts
 from runcast.run.record import new_run_id
 from runcast.run.roots import Roots, check_logdir
 from runcast.settings import load_settings
@@ -95,7 +95,8 @@ def init(
             cwd=cwd,
             notebook=(_notebook_path() or True) if notebook else None,
             tensorboard=tensorboard,
-            facts={} if notebook else {"command": shlex.join(sys.orig_argv)},
+            facts={} if notebook else program_facts(),
+            left_out=settings.left_out,
         )
     except JournalError as error:
         raise StoreError(str(error)) from error

@@ -7,7 +7,7 @@ kernel, its children, the recorder) append to one journal without a lock. Entrie
 Operations and their fields (all carry `v`, `seq`, `time`, `by`):
 
     start      run, project, name, config, created, pid, pid_created, cwd, notebook, tensorboard,
-               facts
+               facts, left_out (some of "code", "git", "packages", "system")
     watch      root, path, save                          a declared logdir (need not exist yet)
     writer     root, source, path, library, adopted, save    an event file that a writer of ours opened; path is absolute
     capture    save, rank                                children may join from now on, on these terms; rank is the process's own

@@ -87,6 +87,10 @@ class RunState:
     cwd: str = ""
     tensorboard: bool | None = None
     """Whether TensorBoard is wanted: True from the start, False never, None once a panel is shown."""
+    left_out: frozenset[str] = frozenset()
+    """What is not to be recorded: some of `code`, `git`, `packages`, `system`."""
+    cell: int = 0
+    """The number of the notebook cell that runs now; 0 while none does."""
     watches: dict[str, Watch] = field(default_factory=dict)
     """Declared logdirs by root, in order of declaration."""
     writers: dict[str, Writer] = field(default_factory=dict)
@@ -127,6 +131,8 @@ class RunState:
                     pid = int(entry["pid"]) if entry.get("pid") is not None else None
                     child = Child(pid, str(entry.get("executable") or ""), str(entry.get("why") or ""))
                     self.children[str(entry.get("by"))] = child
+                case "cell":
+                    self.cell = int(entry["n"]) if entry["event"] == "begin" else 0
                 case "next":
                     self.following = str(entry["folder"])
                 case "log_file":
@@ -163,6 +169,7 @@ class RunState:
         self.pid = int(entry["pid"]) if entry.get("pid") is not None else None
         self.pid_created = float(entry["pid_created"]) if entry.get("pid_created") is not None else None
         self.cwd = str(entry.get("cwd") or "")
+        self.left_out = frozenset(map(str, entry.get("left_out") or ()))
         self.tensorboard = bool(entry["tensorboard"]) if entry.get("tensorboard") is not None else None
         if entry.get("notebook") is not None:
             self.run.facts.setdefault("notebook", entry["notebook"])
@@ -203,7 +210,9 @@ class RunState:
         if self.run is None:
             return
         facts = {**self.run.facts, **(values.get("facts") or {})}
-        facts.update({fact: values[fact] for fact in ("tags", "notes", "group", "job_type") if fact in values})
+        facts.update(
+            {fact: values[fact] for fact in ("tags", "notes", "group", "job_type") if fact in values}
+        )
         if values.get("summary"):
             facts["summary"] = {**self.run.summary, **dict(values["summary"])}
         self.run = replace(
