@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from runcast.events.discover import FoundFile, find_files
     from runcast.events.filter import scalar_only
     from runcast.events.restarts import counting
+    from runcast.events.tail import Tail
     from runcast.events.writer import EventWriter, event_file_name
 
 _HOMES = {
@@ -25,6 +26,7 @@ _HOMES = {
     "Scalars": "batch",
     "Skip": "batch",
     "Summary": "batch",
+    "Tail": "tail",
     "counting": "restarts",
     "event_file_name": "writer",
     "find_files": "discover",
@@ -40,6 +42,7 @@ __all__ = [
     "Scalars",
     "Skip",
     "Summary",
+    "Tail",
     "counting",
     "event_file_name",
     "find_files",
