@@ -11,7 +11,7 @@ from runcast.errors import StoreError
 from runcast.events import Decoder
 from runcast.recorder.ledger import INTERVAL, Ledger
 from runcast.recorder.outage import Outage
-from runcast.recorder.report import file_json
+from runcast.recorder.report import child_row, file_json
 from runcast.recorder.sources import OLDER, Sources
 from runcast.recorder.steps import Steps
 from runcast.store.protocol import FileRecord
@@ -43,16 +43,24 @@ FIRST_HOLD, LONGEST_HOLD = 1.0, 30.0
 class Intake:
     """Records the files of one run. Used by one thread, which is the only one that writes to the store.
 
-    Nothing here raises: what fails is tried again, less and less often, and `warn` is told.
+    Nothing here raises: what fails is tried again, less and less often, and `warn` is told. `reread` brings the run's state
+    up to date with its journal.
     """
 
     def __init__(
-        self, folder: Path, open_store: Callable[[], Store], panels: Panels, warn: Callable[[str], None]
+        self,
+        folder: Path,
+        open_store: Callable[[], Store],
+        panels: Panels,
+        warn: Callable[[str], None],
+        reread: Callable[[], None] = lambda: None,
     ) -> None:
         self._folder = folder
         self._open_store = open_store
         self._panels = panels
         self._warn = warn
+        self._reread = reread
+        self._hurried = False
         self._outage = Outage(warn)
         self._store: Store | None = None
         self._ledger: Ledger | None = None
@@ -82,6 +90,10 @@ class Intake:
     def discover_soon(self) -> None:
         """Look for new files with the next `look`."""
         self._next_discovery = 0.0
+
+    def hurry(self) -> None:
+        """Wait no more for processes that may have something to say of the files that they write: the run has ended."""
+        self._hurried = True
 
     def look(self, state: RunState, *, urgent: Iterable[str] = (), final: bool = False) -> tuple[bool, bool]:
         """Record what is there now: whether anything was recorded, and whether there is more at once.
@@ -154,7 +166,8 @@ class Intake:
             for writer in state.writers.values():
                 yield file_json(FileRecord(writer.path, 0, source_path=writer.path, state="waiting", why=why))
             return
-        for file in (*self._sources.places(), *self._sources.records()):
+        strangers = [child_row(child) for child in state.children.values() if child.why]
+        for file in (*strangers, *self._sources.places(), *self._sources.records()):
             row = file_json(file)
             if self.failing and row["lag"] and row["state"] != OLDER:
                 row["state"], row["why"] = "retrying", self._outage.why
@@ -185,7 +198,7 @@ class Intake:
     def _discover(self, sources: Sources, state: RunState, now: float) -> None:
         if now < self._next_discovery:
             return
-        sources.discover(state)
+        sources.discover(state, self._reread, hold=not self._hurried)
         for place in sources.places():
             self._warn(place.why)
         cost = time.monotonic() - now

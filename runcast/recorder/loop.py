@@ -13,7 +13,7 @@ from runcast.errors import JournalError
 from runcast.recorder.facts import gather
 from runcast.recorder.intake import Intake
 from runcast.recorder.panels import Panels
-from runcast.recorder.report import run_json
+from runcast.recorder.report import child_row, run_json
 from runcast.recorder.system import SystemMetrics
 from runcast.run.journal import Journal, read_journal
 from runcast.run.record import OWN_ROOT, RunRecord
@@ -94,7 +94,7 @@ class Recorder:
         self._state = RunState()
         self._warned: set[str] = set()
         self._panels = Panels(folder, self._run, outbox)
-        self._intake = Intake(folder, open_store, self._panels, self._warn)
+        self._intake = Intake(folder, open_store, self._panels, self._warn, self._read_journal)
         self._metrics: SystemMetrics | None = None
         self._drains: list[_Drain] = []
         self._next_look = 0.0
@@ -184,6 +184,9 @@ class Recorder:
             self._state.fold(entry)
             if entry["op"] in {"watch", "writer"}:
                 self._intake.discover_soon()
+            elif entry["op"] == "child" and entry.get("why"):
+                child = child_row(self._state.children[str(entry.get("by"))])
+                self._warn(f"{child.path}: {child.why}")
 
     def _until_next(self) -> float:
         now = time.monotonic()
@@ -265,6 +268,7 @@ class Recorder:
         if self._state.run is None:
             log.error("%s does not say which run this is: nothing can be recorded", self._journal.path)
             return 0
+        self._intake.hurry()
         self._drain_to_end()
         while not self.stopping and (self._intake.look(self._state, final=True)[1] or self._intake.behind):
             self._linger()

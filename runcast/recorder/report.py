@@ -6,14 +6,15 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from runcast.recorder.sources import OLDER
+from runcast.store.protocol import FileRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from runcast.run.record import RunRecord
-    from runcast.store.protocol import FileRecord
+    from runcast.run.state import Child
 
-__all__ = ["file_json", "run_json"]
+__all__ = ["child_row", "file_json", "run_json"]
 
 
 def run_json(run: RunRecord, folder: Path) -> dict[str, Any]:
@@ -43,6 +44,16 @@ def file_json(file: FileRecord) -> dict[str, Any]:
         "state": file.state,
         "why": file.why,
     }
+
+
+def child_row(child: Child) -> FileRecord:
+    """Return what there is to say of a process whose writers are not recorded, as a row among the files."""
+    name = f"{child.executable} (process {child.pid})"
+    why = (
+        f"its TensorBoard writers are recorded in watched folders only ({child.why}); install runcast for that Python, "
+        f"or name the folder that it writes to"
+    )
+    return FileRecord(path=name, size=0, source_path=child.executable, state="ignored", why=why)
 
 
 def _strict(value: Any) -> Any:

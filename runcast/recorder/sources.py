@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from runcast.run.record import OWN_ROOT
 from runcast.store.protocol import FileRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from runcast.events.discover import FoundFile
     from runcast.run.state import RunState, Watch, Writer
@@ -23,6 +24,9 @@ __all__ = ["OLDER", "Sources"]
 
 OLDER = "older"
 """The state of a file that was in a logdir before the run, and has not changed since."""
+
+HOLD = 2.0
+"""Seconds that a new file in a logdir waits for the child process which may have opened it to say under which source."""
 
 CLOCK_TICK = 0.01
 """Seconds by which a file's time may lie before that of the moment it was written: file systems use a coarser clock."""
@@ -62,6 +66,7 @@ class Sources:
         self._owners: dict[str, str] = {}
         self._rows: dict[str, FileRecord] = {}
         self._recorded_before: dict[str, FileRecord] = {}
+        self._first_seen: dict[str, float] = {}
         for row in self.known:
             self._rows[row.path] = row
             if not row.source_path:
@@ -73,12 +78,28 @@ class Sources:
             if row.state != OLDER and (earlier is None or _generation(row.path) > _generation(earlier.path)):
                 self._recorded_before[row.source_path] = row
 
-    def discover(self, state: RunState) -> None:
-        """Look for files that are to be recorded and are not yet."""
+    def discover(
+        self, state: RunState, reread: Callable[[], None] = lambda: None, *, hold: bool = True
+    ) -> None:
+        """Look for files that are to be recorded and are not yet.
+
+        `reread` brings `state` up to date: whoever opened a file that is found here may have said so meanwhile. `hold` says
+        whether there is time to wait for that.
+        """
+        inside = [
+            (place, self._look_into(place))
+            for place in (
+                self._places.setdefault(watch.root, _Place(watch)) for watch in state.watches.values()
+            )
+        ]
+        reread()
         for writer in state.writers.values():
             self._add_writer(writer)
-        for watch in state.watches.values():
-            self._look_into(self._places.setdefault(watch.root, _Place(watch)))
+        hold = hold and bool(state.children)
+        for place, files in inside:
+            assert place.first is not None
+            for file in files:
+                self._consider(file, place.watch, place.first, hold=hold)
         self._look_beside_writers(state)
         for found in find_files(self.folder / OWN_ROOT):
             if is_event_file(found.name):
@@ -121,20 +142,23 @@ class Sources:
             return
         self._add(writer.path, path, save=writer.save)
 
-    def _look_into(self, place: _Place) -> None:
-        """Look for a logdir's files: those that were there before the run are recorded once they change."""
+    def _look_into(self, place: _Place) -> list[FoundFile]:
+        """Return a logdir's files: those that were there before the run are recorded once they change."""
         logdir = Path(place.watch.path)
         errors: list[OSError] = []
         found = find_files(logdir, errors.append)
         place.state, place.why = _trouble(logdir, errors)
-        first = place.first
-        if first is None:
-            first = place.first = {str(file.path): _version(file) for file in found}
-        for file in found:
-            self._consider(file, place.watch, first)
+        if place.first is None:
+            place.first = {str(file.path): _version(file) for file in found}
+        return found
 
     def _consider(
-        self, file: FoundFile, watch: Watch, first: dict[str, tuple[int, int, tuple[int, int]]]
+        self,
+        file: FoundFile,
+        watch: Watch,
+        first: dict[str, tuple[int, int, tuple[int, int]]],
+        *,
+        hold: bool,
     ) -> None:
         origin = str(file.path)
         real = self._resolve(origin)
@@ -150,6 +174,10 @@ class Sources:
             or first.get(origin) != _version(file)
         )
         if fresh:
+            now = time.monotonic()
+            held = hold and event_file and real not in self._recorded_before
+            if held and now - self._first_seen.setdefault(real, now) < HOLD:
+                return
             self._older.pop(real, None)
             self._add(origin, path, save=watch.save)
         elif real not in self._older:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runcast.errors import RecorderError
+from runcast.run.children import without_run
 
 __all__ = ["launch_recorder", "parent_created"]
 
@@ -75,6 +76,7 @@ def parent_created() -> float | None:
 
 def _environment(cwd: str) -> dict[str, str]:
     environment = dict(os.environ)
+    without_run(environment)  # neither the recorder nor its TensorBoard is part of the training
     environment["PYTHONSAFEPATH"] = "1"
     # Python imports modules of its own (`types`) before the bootstrap can put the module path right.
     named = environment.pop("PYTHONPATH", "").split(os.pathsep)
