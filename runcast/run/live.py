@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from runcast import capture
 from runcast.errors import JournalError, SettingsError
 from runcast.events.writer import EventWriter, event_file_name
+from runcast.run.children import Children, flush_at_exit
 from runcast.run.config import Config
 from runcast.run.exits import Outcome, outcome_of
 from runcast.run.journal import Journal
 from runcast.run.plain import flatten, number, plain
+from runcast.run.ranks import rank, ranked
 from runcast.run.roots import Roots, check_logdir
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ class Run:
         self._paths: set[str] = set()
         self._recorded: dict[str, int] = {}
         self._stop_capture: Callable[[], None] | None = None
+        self._children = Children(folder, self._note)
         self._on_finish: list[Callable[[], None]] = []
         self._log_writer: EventWriter | None = None
         self._next_step = 0
@@ -205,15 +208,25 @@ class Run:
             self._link.send({"kind": "wake"})
 
     def watch_writers(self) -> None:
-        """Record the writers of this process, present and future; harmless when that is so already."""
+        """Record the writers of this process and of its children, present and future; harmless when that is so already."""
         with self._lock:
-            if self._stop_capture is None and self._recording:
-                self._stop_capture = capture.subscribe(self._writer_opened)
+            if self._recording:
+                self._children.admit(save=self.save_event_files)
+                if self._stop_capture is None:
+                    self._stop_capture = capture.subscribe(self._writer_opened)
+
+    @property
+    def captures(self) -> bool:
+        """Whether the writers of this process are recorded in this run."""
+        return self._stop_capture is not None
 
     def _writer_opened(self, notice: capture.WriterNotice) -> None:
         if self._state != "running" or Path(notice.path).is_relative_to(self.folder.resolve()):
             return  # over, or a file that the run itself writes
         root, source = self._roots.locate(notice.path)
+        if not self.owned:
+            flush_at_exit()
+            source = ranked(source, rank(), self._children.rank)
         self._note(
             "writer",
             root=root,
@@ -246,6 +259,7 @@ class Run:
             return True
         deadline = time.monotonic() + timeout
         capture.flush_all(timeout)
+        self._paths.update(self._children.announced())
         missing = {path: size for path, size in self._sizes().items() if size > self._recorded.get(path, 0)}
         if not missing and not self._roots.any_declared:
             return True
@@ -323,10 +337,12 @@ class Run:
         return complete
 
     def leave(self) -> None:
-        """Record no more writers of this process."""
+        """Record no more writers of this process, nor of children that it starts."""
         stop, self._stop_capture = self._stop_capture, None
         if stop is not None:
             stop()
+        if self.owned:
+            self._children.release()
 
     def on_finish(self, callback: Callable[[], None]) -> None:
         """Call `callback()` once, when the run is being finished, before its end is noted; it must not raise."""
