@@ -18,25 +18,62 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
     from runcast import errors, tensorboard
     from runcast.run.active import init
+    from runcast.run.config import Config, Summary
     from runcast.run.live import Run
+    from runcast.run.media import Audio, Histogram, Image, Video
+    from runcast.run.state import Policy
+    from runcast.run.tables import Table
 
+    config: Config
     run: Run | None
+    summary: Summary
 
-__all__ = ["Run", "__version__", "errors", "finish", "init", "log", "run", "tensorboard"]
+__all__ = [
+    "Audio",
+    "Histogram",
+    "Image",
+    "Run",
+    "Table",
+    "Video",
+    "__version__",
+    "config",
+    "errors",
+    "finish",
+    "init",
+    "log",
+    "run",
+    "save",
+    "summary",
+    "tensorboard",
+]
 
 __version__ = "0.1.0"
 
-_NAMES = {"init": "runcast.run.active", "Run": "runcast.run.live"}
+_NAMES = {
+    "init": "runcast.run.active",
+    "Run": "runcast.run.live",
+    "Table": "runcast.run.tables",
+    **dict.fromkeys(("Audio", "Histogram", "Image", "Video"), "runcast.run.media"),
+}
+_OF_RUN = ("config", "summary")
 _MODULES = ("errors", "tensorboard")
 
 
 def log(values: Mapping[str, Any], step: int | None = None) -> None:
-    """Record numbers in the active run: `run.log`. Raises `RuncastError` when no run is active."""
+    """Record values in the active run: `run.log`. Raises `RuncastError` when no run is active."""
     _active_run("log").log(values, step)
+
+
+def save(
+    glob_str: str | os.PathLike[str], base_path: str | os.PathLike[str] | None = None, policy: Policy = "live"
+) -> list[str]:
+    """Keep files in the active run: `run.save`. Raises `RuncastError` when no run is active."""
+    return _active_run("save").save(glob_str, base_path, policy)
 
 
 def finish() -> None:
@@ -61,6 +98,11 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(_NAMES[name]), name)
     if name in _MODULES:
         return importlib.import_module(f"runcast.{name}")
+    if name in _OF_RUN and (run := sys.modules[__name__].run) is not None:
+        return getattr(run, name)
+    if name in _OF_RUN:
+        message = f"runcast.{name} needs a run; start one with runcast.init() or %sync_tensorboard"
+        raise AttributeError(message)
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)
 

@@ -1,6 +1,6 @@
-"""A small event-file writer for the run's own scalars: no protobuf, no NumPy, no thread.
+"""A small event-file writer for what the run itself logs: no protobuf, no NumPy, no thread.
 
-Values are written as `simple_value`, a float32, which every reader shows: TensorBoard's Rust server shows no scalar of type
+Scalars are written as `simple_value`, a float32, which every reader shows: TensorBoard's Rust server shows no scalar of type
 double, whatever its form. A value that float32 would round is written a second time as a double, in a field of our own
 (`Value.exact_value` in `proto.py`): we read that one, and other readers pass over it, as protobuf's rules ask.
 """
@@ -17,9 +17,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from runcast.events.checksum import masked_crc32c
+from runcast.events.wire import sized, varint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 __all__ = ["EventWriter", "event_file_name"]
@@ -42,7 +43,7 @@ def event_file_name(suffix: str = "") -> str:
 
 
 class EventWriter:
-    """Writes scalars to one event file, which it makes (and its folder) where it does not exist; thread-safe.
+    """Writes scalars and other values to one event file, which it makes (and its folder) where it does not exist; thread-safe.
 
     Each call is one write of whole records that other processes can read when it returns; nothing is held back, so a process
     that is killed loses nothing. Raises `OSError` when the file cannot be made or written; a write that a full disk cuts short
@@ -56,7 +57,7 @@ class EventWriter:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         self._fd: int | None = os.open(path, flags, 0o644)
         if os.fstat(self._fd).st_size == 0:
-            self._write(_record(b"\x09" + _pack_double(time.time()) + b"\x1a" + _sized(b"brain.Event:2")))
+            self._write(_record(b"\x09" + _pack_double(time.time()) + b"\x1a" + sized(b"brain.Event:2")))
 
     def scalars(self, values: Mapping[str, Any], step: int, wall_time: float | None = None) -> None:
         """Write one point a tag, at `step` and `wall_time` (now, unless given), in one write.
@@ -71,6 +72,15 @@ class EventWriter:
                         _scalar_record(tag, float(value), step, wall_time) for tag, value in values.items()
                     )
                 )
+
+    def values(self, values: Iterable[bytes], step: int, wall_time: float | None = None) -> None:
+        """Write encoded values (see `runcast.events.media`), otherwise as `scalars`."""
+        wall_time = time.time() if wall_time is None else wall_time
+        with self._lock:
+            if self._fd is not None and (
+                records := b"".join(_value_record(value, step, wall_time) for value in values)
+            ):
+                self._write(records)
 
     def close(self) -> None:
         """Close the file; harmless when it is closed."""
@@ -90,9 +100,15 @@ class EventWriter:
 
 
 def _scalar_record(tag: str, value: float, step: int, wall_time: float) -> bytes:
-    step_field = b"\x10" + _varint(step & 0xFFFFFFFFFFFFFFFF) if step else b""
-    summary = b"\x0a" + _sized(b"\x0a" + _sized(tag.encode()) + _value_fields(value))
-    return _record(b"\x09" + _pack_double(wall_time) + step_field + b"\x2a" + _sized(summary))
+    return _value_record(
+        b"\x0a" + sized(tag.encode(errors="replace")) + _value_fields(value), step, wall_time
+    )
+
+
+def _value_record(value: bytes, step: int, wall_time: float) -> bytes:
+    step_field = b"\x10" + varint(step & 0xFFFFFFFFFFFFFFFF) if step else b""
+    summary = b"\x0a" + sized(value)
+    return _record(b"\x09" + _pack_double(wall_time) + step_field + b"\x2a" + sized(summary))
 
 
 def _value_fields(value: float) -> bytes:
@@ -109,16 +125,3 @@ def _value_fields(value: float) -> bytes:
 def _record(payload: bytes) -> bytes:
     length = _pack_length(len(payload))
     return length + _pack_crc(masked_crc32c(length)) + payload + _pack_crc(masked_crc32c(payload))
-
-
-def _sized(data: bytes) -> bytes:
-    return _varint(len(data)) + data
-
-
-def _varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)

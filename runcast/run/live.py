@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runcast import capture
-from runcast.errors import JournalError, SettingsError
-from runcast.events.writer import EventWriter, event_file_name
+from runcast.errors import SettingsError
 from runcast.run.children import Children, flush_at_exit
-from runcast.run.config import Config
+from runcast.run.config import Config, Summary
 from runcast.run.exits import Outcome, outcome_of
 from runcast.run.journal import Journal
-from runcast.run.plain import flatten, number, plain
+from runcast.run.logged import ValueLog
+from runcast.run.notes import Notes
+from runcast.run.plain import plain
 from runcast.run.ranks import rank, ranked
 from runcast.run.roots import Roots, check_logdir
+from runcast.run.saved import files_of, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,13 +32,11 @@ if TYPE_CHECKING:
     from runcast.run.channel import Message
     from runcast.run.link import RecorderLink
     from runcast.run.record import State
+    from runcast.run.state import Policy
 
 __all__ = ["Run"]
 
 log = logging.getLogger("runcast")
-
-UNWRITTEN_LIMIT = 10_000
-"""Journal entries that are kept for a disk that is full now."""
 
 
 class Run:
@@ -69,7 +69,8 @@ class Run:
         self._name = name
         self._project = project
         self._config = Config(config, self._config_changed)
-        self._journal = journal
+        self._summary = Summary({}, self._summary_changed)
+        self._notes = Notes(journal)
         self._link = link
         self._roots = roots
         self._sync_tensorboard = sync_tensorboard
@@ -78,15 +79,12 @@ class Run:
         self._lock = threading.RLock()
         self._state: State = "running"
         self._cell_open = False
-        self._unwritten: list[tuple[str, dict[str, Any]]] = []
-        self._warned: set[str] = set()
         self._paths: set[str] = set()
         self._recorded: dict[str, int] = {}
         self._stop_capture: Callable[[], None] | None = None
         self._children = Children(folder, self._note)
         self._on_finish: list[Callable[[], None]] = []
-        self._log_writer: EventWriter | None = None
-        self._next_step = 0
+        self._log = ValueLog(folder, step=0, warn=self._warn, keep=self._keep, logged=self._summary.logged)
 
     def __repr__(self) -> str:
         return f"<Run {self.project}/{self.name} {self.id} {self._state}>"
@@ -133,13 +131,27 @@ class Run:
         """What the training was started with; changes are recorded."""
         return self._config
 
+    @property
+    def summary(self) -> Summary:
+        """What came of the training: the last values of `log`, and whatever is set here, which wins and is recorded."""
+        return self._summary
+
+    @property
+    def step(self) -> int:
+        """The step of the next `log` that is given none."""
+        return self._log.step
+
     # What the run records
 
     def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
-        """Record numbers, each at the same step; nested dicts become tags with `/`.
+        """Record values, each at the same step; nested dicts become tags with `/`.
+
+        Numbers are scalars, texts texts; arrays and tensors of several numbers, and lists of them, are histograms; `runcast.Image`,
+        `Histogram`, `Table`, `Audio` and `Video`, PIL images and Matplotlib figures are what they are. What nobody understands
+        is left out, and told once.
 
         The step is `values["global_step"]` if that is there, else `step`, else one more than the last. While TensorBoard is
-        synced `step` is ignored (and said so once), because the writers' own steps count. What is no number is left out.
+        synced `step` is ignored (and said so once), because the writers' own steps count.
         """
         if not self._recording:
             if self.state != "running":
@@ -147,52 +159,44 @@ class Run:
             return
         given: Any = values  # whatever a training passes
         if not isinstance(given, Mapping):
-            self._warn(
-                "values", f"run.log takes a dict of numbers, not a {type(given).__name__}; it is left out"
-            )
+            self._warn("values", f"run.log takes a dict, not a {type(given).__name__}; it is left out")
             return
-        leaves = dict(flatten(values))
         if step is not None and self._sync_tensorboard:
             self._warn(
                 "step",
                 "run.log(step=…) is ignored while TensorBoard is synced; put the step into the dict as 'global_step'",
             )
             step = None
-        at_step = leaves.pop("global_step", step)
-        points = {tag: value for tag, raw in leaves.items() if (value := self._point(tag, raw)) is not None}
         with self._lock:
-            at = self._step(at_step)
-            self._next_step = at + 1
-            try:
-                if self._log_writer is None:
-                    self._log_writer = EventWriter(self.folder / "own" / "log" / event_file_name())
-                    self._paths.add(str(self._log_writer.path))
-                self._log_writer.scalars(points, at)
-            except OSError as error:
-                self._warn(
-                    "log",
-                    f"run.log cannot write to {self.folder}: {error}; these values are lost, training goes on",
-                )
+            self._log.write(values, step)
+            if self._log.path is not None:
+                self._paths.add(str(self._log.path))
 
-    def _point(self, tag: str, raw: Any) -> float | None:
-        try:
-            value = number(raw)
-        except Exception:  # noqa: BLE001  a user's type may do anything when it is asked for its value
-            value = None
-        if value is None:
-            self._warn(
-                f"value {tag}", f"run.log takes numbers; {tag!r} is a {type(raw).__name__} and is left out"
-            )
-        return value
+    def save(
+        self,
+        glob_str: str | os.PathLike[str],
+        base_path: str | os.PathLike[str] | None = None,
+        policy: Policy = "live",
+    ) -> list[str]:
+        """Keep files in the run, under `saved/` and their path below `base_path`; return those that match now.
 
-    def _step(self, given: Any) -> int:
-        if given is None:
-            return self._next_step
-        try:
-            value = number(given)
-            return self._next_step if value is None else int(value)
-        except (ValueError, OverflowError):
-            return self._next_step
+        `glob_str` is the path of a file or folder, or a glob (`**` crosses folders). `live` keeps them whenever they change and
+        picks up what appears later, `now` keeps what is there now, once, and `end` what is there when the run ends. Copying is the
+        recorder's work and goes on in the background. Raises `SettingsError` for a pattern that leads out of its base.
+        """
+        want = wanted(glob_str, base_path, policy)
+        found = list(files_of(want.pattern))
+        if not self._recording:
+            return found
+        if not found:
+            later = {"live": "; what appears is kept", "end": "; what is there at the end is kept"}
+            self._warn(f"save {want}", f"run.save: nothing matches {want.pattern} yet{later.get(policy, '')}")
+        self._keep(*want)
+        return found
+
+    def _keep(self, pattern: str, base: str, policy: Policy = "now") -> None:
+        self._note("log_file", path=pattern, base=base, policy=policy)
+        self._link.send({"kind": "wake"})
 
     def watch(self, logdir: str | os.PathLike[str], *, save: bool | None = None) -> None:
         """Watch a folder for event files of any process; it need not exist yet, and twice is as once.
@@ -325,8 +329,7 @@ class Run:
             capture.flush_all(patience)
         self.leave()
         with self._lock:
-            if self._log_writer is not None:
-                self._log_writer.close()
+            self._log.close()
         for callback in self._on_finish:
             callback()
         self._note("finish", state=state, interrupted=interrupted, error=error, ended=time.time())
@@ -359,9 +362,8 @@ class Run:
 
     def disown(self) -> None:
         """Become the forked child's view of the run: a journal of its own, and no recorder, lock or file of the parent's."""
-        self._journal = Journal(self._journal.path, f"child:{os.getpid()}")
+        self._notes = self._notes.child(Journal(self.folder / "run.jsonl", f"child:{os.getpid()}"))
         self._lock = threading.RLock()
-        self._unwritten = []
         self._link.abandon()
 
     # Notes
@@ -373,19 +375,11 @@ class Run:
     def _config_changed(self, changed: dict[str, Any]) -> None:
         self._note("set", values={"config": plain(changed)})
 
+    def _summary_changed(self, changed: dict[str, Any]) -> None:
+        self._note("set", values={"summary": plain(changed)})
+
     def _note(self, op: str, **fields: Any) -> None:
-        """Write to the journal; while that fails, keep the entries for the next time."""
-        with self._lock:
-            self._unwritten.append((op, fields))
-            try:
-                while self._unwritten:
-                    self._journal.append(self._unwritten[0][0], **self._unwritten[0][1])
-                    del self._unwritten[0]
-            except JournalError as error:
-                self._warn("journal", f"{error}. Training goes on; this is tried again with the next entry")
-                del self._unwritten[UNWRITTEN_LIMIT:]
+        self._notes.note(op, **fields)
 
     def _warn(self, key: str, text: str) -> None:
-        if key not in self._warned:
-            self._warned.add(key)
-            log.warning("runcast: %s", text)
+        self._notes.warn(key, text)
