@@ -181,7 +181,8 @@ def _take(shape: Shape, rows: Rows, ordinals: Ordinals, columns: Columns) -> tup
         columns.tag[ordinals[~verified]] = NOT_READ
     columns.step[ordinals] = shape.steps(rows)
     columns.wall_time[ordinals] = shape.wall_times(rows)
-    columns.value[ordinals] = shape.values(rows)
+    with np.errstate(invalid="ignore"):  # NumPy warns of a signaling NaN that is widened
+        columns.value[ordinals] = shape.values(rows)
     return rest
 
 

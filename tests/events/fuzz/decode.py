@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -352,7 +353,8 @@ def _check_growth(file: File, decoder: decode.Decoder) -> None:
 
 
 def main() -> None:
-    """Run libFuzzer."""
+    """Run libFuzzer; a warning is a finding, too."""
+    warnings.simplefilter("error")
     atheris.Setup(sys.argv, check)
     atheris.Fuzz()
 
