@@ -40,6 +40,7 @@ def test_git_facts(repository):
     folder, git = repository
     facts = git_facts(str(folder))
     assert facts == {
+        "root": str(folder),
         "commit": git("rev-parse", "HEAD"),
         "branch": "main",
         "remote": "https://git.example/team/project.git",
