@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from tensorboard import context
+from tensorboard.data.provider import RunTagFilter
 
 from runcast.events import Batch, Decoder
 
@@ -80,3 +84,49 @@ def record() -> Callable[[bytes], bytes]:
 def boundaries() -> Callable[[bytes], list[int]]:
     """Return the record boundaries of a file, its beginning and end included."""
     return lambda data: [*(position for position, _ in payloads(data)), len(data)]
+
+
+def wait_for(question):
+    """Ask until there is an answer."""
+    for _ in range(400):
+        if answer := question():
+            return answer
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+@pytest.fixture
+def rust_scalars(tmp_path_factory):
+    """Read a logdir's scalars as TensorBoard's Rust server gives them: {run: {tag: [(step, wall time, value)]}}."""
+    binary = pytest.importorskip("tensorboard_data_server").server_binary()
+    if binary is None:
+        pytest.skip("no data server for this platform")
+    import grpc
+    from tensorboard.data import grpc_provider
+
+    def read(logdir):
+        folder = tmp_path_factory.mktemp("rust")
+        port_file, log = folder / "port", folder / "log"
+        options = ["--port=0", "--reload=once", "--samples-per-plugin=scalars=all", "--die-after-stdin", "-v"]
+        command = [binary, f"--logdir={logdir}", f"--port-file={port_file}", *options]
+        with log.open("wb") as stderr, subprocess.Popen(command, stdin=subprocess.PIPE, stderr=stderr):
+            wait_for(lambda: b"Finished load cycle" in log.read_bytes())
+            address = f"localhost:{port_file.read_text().strip()}"
+            with grpc.secure_channel(address, grpc.local_channel_credentials()) as channel:
+                provider = grpc_provider.GrpcDataProvider(address, grpc_provider.make_stub(channel))
+                shown = provider.read_scalars(
+                    context.RequestContext(),
+                    experiment_id="",
+                    plugin_name="scalars",
+                    downsample=100_000,
+                    run_tag_filter=RunTagFilter(),
+                )
+        return {
+            run: {
+                tag: [(datum.step, datum.wall_time, datum.value) for datum in data]
+                for tag, data in tags.items()
+            }
+            for run, tags in shown.items()
+        }
+
+    return read

@@ -9,21 +9,18 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tensorboard import context
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator as OldEventAccumulator
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.compat.proto import event_pb2
-from tensorboard.data.provider import RunTagFilter
 from tensorboard.util import tensor_util
 
-from runcast.events import Decoder, EventWriter, counting, event_file_name
+from runcast.events import Decoder, EventWriter, event_file_name
 from runcast.events.framing import follow
 from runcast.events.scalars import NOT_READ, ScalarReader, TagTable
 
@@ -45,45 +42,6 @@ writer.scalars({"a": -1.0}, 1000)
 """
 
 
-@pytest.fixture
-def rust_scalars(tmp_path_factory):
-    """Read a logdir's scalars as TensorBoard's Rust server gives them: {run: {tag: [(step, wall time, value)]}}."""
-    binary = pytest.importorskip("tensorboard_data_server").server_binary()
-    if binary is None:
-        pytest.skip("no data server for this platform")
-    import grpc
-    from tensorboard.data import grpc_provider
-
-    port_file = tmp_path_factory.mktemp("rust") / "port"
-    options = ["--port=0", f"--port-file={port_file}", "--reload=once", "--samples-per-plugin=scalars=all"]
-
-    def read(logdir):
-        with subprocess.Popen(
-            [binary, f"--logdir={logdir}", *options, "--die-after-stdin"], stdin=subprocess.PIPE
-        ):
-            address = f"localhost:{wait_for(lambda: port_file.exists() and port_file.read_text().strip())}"
-            with grpc.secure_channel(address, grpc.local_channel_credentials()) as channel:
-                provider = grpc_provider.GrpcDataProvider(address, grpc_provider.make_stub(channel))
-                shown = wait_for(
-                    lambda: provider.read_scalars(
-                        context.RequestContext(),
-                        experiment_id="",
-                        plugin_name="scalars",
-                        downsample=100_000,
-                        run_tag_filter=RunTagFilter(),
-                    )
-                )
-        return {
-            run: {
-                tag: [(datum.step, datum.wall_time, datum.value) for datum in data]
-                for tag, data in tags.items()
-            }
-            for run, tags in shown.items()
-        }
-
-    return read
-
-
 def events_of(data):
     """The events of a file after its version, as TensorBoard's classes read them."""
     position = 40
@@ -91,15 +49,6 @@ def events_of(data):
         (length,) = struct.unpack_from("<Q", data, position)
         yield event_pb2.Event.FromString(data[position + 12 : position + 12 + length])
         position += 16 + length
-
-
-def wait_for(question):
-    """Ask until there is an answer."""
-    for _ in range(400):
-        if answer := question():
-            return answer
-        time.sleep(0.05)
-    raise TimeoutError
 
 
 def write_a_run(folder):
@@ -181,18 +130,6 @@ def test_tensorboards_rust_server(tmp_path, rust_scalars):
     assert set(shown) == {"loss", "odd", "system/cpu"}
     assert shown["loss"] == [(step, 1e9 + step / 4, float(np.float32(1 / (step + 1)))) for step in range(200)]
     assert math.isnan(shown["odd"][0][2])
-
-
-def test_restarts_count_as_in_the_rust_server(tmp_path, rust_scalars):
-    """Steps that go back or repeat supersede the same points as in TensorBoard."""
-    steps = [0, 1, 2, 3, 4, 5, 3, 3, 4, 9, 8, 10, 10, 11, 2, 20, 21]
-    writer = EventWriter(tmp_path / event_file_name())
-    for position, step in enumerate(steps):
-        writer.scalars({"x": position}, step)
-    writer.close()
-    counts = np.flatnonzero(counting(np.array(steps))).tolist()
-    (shown,) = rust_scalars(tmp_path).values()
-    assert [value for _, _, value in shown["x"]] == counts
 
 
 def test_a_point_is_readable_when_the_call_returns(tmp_path):
