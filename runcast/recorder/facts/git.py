@@ -30,7 +30,6 @@ _ALWAYS = (
     f"core.hooksPath={os.devnull}",
     "core.quotePath=false",
     "core.pager=",
-    "diff.external=",
     "diff.autoRefreshIndex=false",
     "gc.auto=0",
     "maintenance.auto=false",
@@ -184,10 +183,8 @@ class Repository:
     @cached_property
     def _submodules_name_programs(self) -> bool:
         """Whether a look into submodules could run a program: git asks them without the options that prevent it."""
-        listed = self.ask(
-            "config", "--includes", "--name-only", "--get-regexp", _PROGRAMS, timeout=self._quick,
-            limit=MOST_TEXT, settings=(),
-        )  # fmt: skip
+        asked = ("config", "--includes", "--name-only", "--get-regexp", _DIFFS)
+        listed = self.ask(*asked, timeout=self._quick, limit=MOST_TEXT, settings=())
         if listed is not None and listed.text:
             return True
         modules = self._say("rev-parse", "--git-path", "modules")
@@ -202,7 +199,8 @@ class Repository:
         return False
 
 
-_PROGRAMS = r"^(diff\.(.*\.)?(command|textconv|external)|filter\..*|core\.fsmonitor)$"
+_DIFFS = r"^diff\.(.*\.)?(command|textconv|external)$"
+_PROGRAMS = r"^(diff\.(.*\.)?(command|textconv|external)|filter\..*\.(clean|process)|core\.fsmonitor)$"
 
 
 def git_facts(folder: str) -> dict[str, Any]:
