@@ -1,4 +1,4 @@
-"""Reading a series back."""
+"""Reading back what the index has: of files, of a run's series, and the points of one."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from sqlalchemy import and_, select
 
 from runcast.errors import SeriesNotFound
 from runcast.store import buckets, schema
+from runcast.store.bounds import Bounds
 from runcast.store.chunks import left_in_chunk
 from runcast.store.columns import Columns, decode
 from runcast.store.index import SCALARS, read_spans
-from runcast.store.protocol import Points
+from runcast.store.protocol import FileRecord, Points, SeriesRecord
+from runcast.store.recent import Grown, Parts, of_series, read_grown, read_recent
 from runcast.store.supersession import purged, standing
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
-__all__ = ["SummaryRecord", "read_points", "read_summaries"]
+__all__ = ["SummaryRecord", "read_file", "read_files", "read_points", "read_series", "read_summaries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,69 @@ class SummaryRecord:
     path: str
     offset: int
     length: int
+
+
+_FILE = [getattr(schema.file.c, name) for name in Grown._fields]
+_WORDS = ("path", "source_path", "source_size", "state", "why")
+_PART = schema.part.c
+
+
+def read_file(connection: Connection, run: str, path: str) -> Grown | None:
+    """Return how far a file is recorded; None for one that the run does not have."""
+    file = schema.file.c
+    row = connection.execute(select(*_FILE).where(file.run == run, file.path == path)).first()
+    return None if row is None else read_grown(connection, run).get(row.id, Grown(*row))
+
+
+def read_files(connection: Connection, run: str) -> list[FileRecord]:
+    """Return the run's files, by path."""
+    file = schema.file.c
+    rows = connection.execute(select(schema.file).where(file.run == run).order_by(file.path)).all()
+    grown = read_grown(connection, run)
+    found = []
+    for row in rows:
+        now = grown.get(row.id, row)
+        words = {name: getattr(row, name) for name in _WORDS}
+        found.append(FileRecord(size=now.size, records=now.records, skipped=now.skipped, **words))
+    return found
+
+
+def read_series(connection: Connection, run: str) -> list[SeriesRecord]:
+    """Return the run's series, by root, source and tag."""
+    series = schema.series.c
+    rows = connection.execute(
+        select(
+            *(series.id, series.root, series.source, series.tag, series.plugin),
+            *(_PART.count, _PART.first_step, _PART.last_step),
+            *(_PART.last_wall_time, _PART.last, _PART.min, _PART.max),
+        )
+        .join(schema.part, and_(_PART.run == series.run, _PART.series == series.id))
+        .where(series.run == run, _PART.count > 0)
+        .order_by(series.root, series.source, series.tag, series.id)
+    ).all()
+    bounds: dict[tuple[int, str, str, str, str], Bounds] = {}
+    for row in rows:
+        key = row[:5]
+        bounds[key] = bounds.get(key, Bounds()) | Bounds.from_row(row)
+    newest: dict[int, Bounds] = {}
+    for (number, _), more in Parts(read_recent(connection, run)).bounds():
+        newest[number] = newest.get(number, Bounds()) | more
+    found = []
+    for key, known in bounds.items():
+        now = known | newest.get(key[0], Bounds())
+        found.append(
+            SeriesRecord(
+                *key,
+                now.count,
+                now.first_step,
+                now.last_step,
+                now.last,
+                now.min,
+                now.max,
+                now.last_wall_time,
+            )
+        )
+    return found
 
 
 def read_points(
@@ -58,6 +123,7 @@ def read_points(
         )
         if row.file in cuts
     ]
+    pieces += [columns for _, columns in of_series(read_recent(connection, run), number)]
     points = Columns.joined(pieces)
     if len(cuts) > 1:
         points = points.rows(np.lexsort((points.wall_time, points.step)))

@@ -20,7 +20,7 @@ from runcast.store.rows import ADD_SUMMARY, PUT_PART, SET_SPAN, Rows
 from runcast.store.supersession import Span, cut, purged, standing, succeeds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -137,6 +137,22 @@ class SourceIndex:
             self.refresh(None if anew else stale)
         elif not self._gathering:
             self._rows.flush()
+
+    def extend(self, file: int, arrivals: Mapping[int, Columns]) -> None:
+        """Index points that just go on (see `recent`), by series."""
+        span = self._spans[file]
+        times = np.concatenate([columns.wall_time for columns in arrivals.values()])
+        longer = span.reaching(float(np.fmin.reduce(times)), float(np.fmax.reduce(times)))
+        if longer != span:
+            self._spans[file] = longer
+            self._write_span(longer)
+        parts = self._parts(file, list(arrivals))
+        fresh = {series: Bounds.of(columns) for series, columns in arrivals.items()}
+        Chunks(self._connection, self._run, file).append(self._rows, arrivals, fresh, parts)
+        for series, part in parts.items():
+            part.bounds |= fresh[series]
+            part.newest = None
+        self._rows.add(PUT_PART, [self._part_row(file, series, part) for series, part in parts.items()])
 
     def drop(self, file: int) -> None:
         """Forget all that the file holds."""

@@ -12,9 +12,8 @@ from sqlalchemy.dialects.sqlite import insert
 from runcast.errors import StoreError
 from runcast.run.record import RunRecord
 from runcast.store import files, schema
-from runcast.store.bounds import Bounds
 from runcast.store.database import Database
-from runcast.store.history import read_points, read_summaries
+from runcast.store.history import read_file, read_files, read_points, read_series, read_summaries
 from runcast.store.paths import FilePath, check_run_id
 from runcast.store.protocol import Append, FileRecord, Points, RunQuery, SeriesRecord
 from runcast.store.writer import Writer, not_found
@@ -52,6 +51,9 @@ class LocalStore:
     index keeps a checksum. When a store first appends to a file, it compares: a file that is shorter than recorded, or whose
     unwaited-for end is not what was recorded (the machine crashed), is indexed anew from its bytes, and `append` answers the
     smaller size. Nothing else is trusted but what the index has committed.
+
+    Appends that just go on are kept in the index as they came, and moved to where they stay every `MOST_GROUPS` appends, when
+    the run ends, and when the next recorder takes over; whoever reads sees no difference.
 
     Every method raises `StoreError` when the folder or its database cannot be used, with nothing half done.
     """
@@ -115,6 +117,8 @@ class LocalStore:
                 values["config"] = _dump({**json.loads(row.config), **facts.config})
             if facts.facts:
                 values["facts"] = _dump({**json.loads(row.facts), **facts.facts})
+            if facts.ended is not None:
+                change.fold()
             if values:
                 change.connection.execute(schema.run.update().where(_run.id == run).values(values))
 
@@ -164,10 +168,8 @@ class LocalStore:
     def size(self, run: str, path: str) -> int:
         """See `Store.size`."""
         with self._database.read() as connection:
-            size: int | None = connection.scalar(
-                select(_file.size).where(_file.run == run, _file.path == path)
-            )
-        return size or 0
+            file = read_file(connection, run, path)
+        return 0 if file is None else file.size
 
     def read(self, run: str, path: str, start: int, stop: int) -> bytes:
         """See `Store.read`."""
@@ -187,47 +189,15 @@ class LocalStore:
         """See `Store.files`."""
         with self._database.read() as connection:
             self._run_row(connection, run)
-            rows = connection.execute(select(schema.file).where(_file.run == run).order_by(_file.path)).all()
-        names = ("path", "size", "records", "skipped", "source_path", "source_size", "state", "why")
-        return [FileRecord(**{name: getattr(row, name) for name in names}) for row in rows]
+            return read_files(connection, run)
 
     # Series.
 
     def series(self, run: str) -> Sequence[SeriesRecord]:
         """See `Store.series`."""
-        series, part = schema.series, schema.part
         with self._database.read() as connection:
             self._run_row(connection, run)
-            rows = connection.execute(
-                select(
-                    series.c.id,
-                    series.c.root,
-                    series.c.source,
-                    series.c.tag,
-                    series.c.plugin,
-                    *_bounds_columns(),
-                )
-                .join(part, and_(part.c.run == series.c.run, part.c.series == series.c.id))
-                .where(series.c.run == run, part.c.count > 0)
-                .order_by(series.c.root, series.c.source, series.c.tag, series.c.id)
-            ).all()
-        bounds: dict[tuple[int, str, str, str, str], Bounds] = {}
-        for row in rows:
-            key = (row.id, row.root, row.source, row.tag, row.plugin)
-            bounds[key] = bounds.get(key, Bounds()) | Bounds.from_row(row)
-        return [
-            SeriesRecord(
-                *key,
-                each.count,
-                each.first_step,
-                each.last_step,
-                each.last,
-                each.min,
-                each.max,
-                each.last_wall_time,
-            )
-            for key, each in bounds.items()
-        ]
+            return read_series(connection, run)
 
     def points(
         self,
@@ -280,11 +250,6 @@ class LocalStore:
             json.loads(row.config),
             json.loads(row.facts),
         )
-
-
-def _bounds_columns() -> list[ColumnElement[Any]]:
-    part = schema.part.c
-    return [part.count, part.first_step, part.last_step, part.last_wall_time, part.last, part.min, part.max]
 
 
 def _next_change() -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runcast.store.bounds import Bounds
 
 if TYPE_CHECKING:
+    from runcast.store.recent import Recent
     from runcast.store.supersession import Span
 
 __all__ = ["FileMemory", "PartMemory", "RunMemory", "SourceMemory"]
@@ -35,13 +36,18 @@ class FileMemory:
 
 @dataclass(slots=True)
 class PartMemory:
-    """A row of the table `part`; `tail` is how many points each of its last chunks has, those that are not sealed."""
+    """A row of the table `part`.
+
+    `tail` is how many points each of its last chunks has, those that are not sealed; `newest` the last step of its points that
+    are still in `recent`, None if there are none.
+    """
 
     start: int
     next_seq: int
     cut: int | None
     bounds: Bounds
     tail: list[int] | None = None
+    newest: int | None = None
 
     @classmethod
     def from_row(cls, row: Any) -> PartMemory:
@@ -62,15 +68,20 @@ class SourceMemory:
 
 @dataclass(slots=True)
 class RunMemory:
-    """What is remembered of a run. It holds while `mark` is the run's: every change of a run gives it another one."""
+    """What is remembered of a run. It holds while `mark` is the run's: every change of a run gives it another one.
+
+    `recent` is the table's rows; None when they are not known.
+    """
 
     mark: int | None = None
     files: dict[str, FileMemory] = field(default_factory=dict)
     sources: dict[tuple[str, str], SourceMemory] = field(default_factory=dict)
+    recent: list[Recent] | None = None
 
     def hold(self, mark: int) -> None:
         """Forget all unless the run still has the mark that it was given last, and what would become too much."""
         if mark != self.mark or sum(len(source.parts) for source in self.sources.values()) > MOST_PARTS:
             self.files.clear()
             self.sources.clear()
+            self.recent = None
         self.mark = mark

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Executable
 
-__all__ = ["ADD_CHUNK", "ADD_SUMMARY", "DROP_CHUNKS", "PUT_PART", "SET_FILE", "SET_SPAN", "Rows"]
+__all__ = [
+    "ADD_CHUNK",
+    "ADD_RECENT",
+    "ADD_SUMMARY",
+    "DROP_CHUNKS",
+    "PUT_PART",
+    "SET_FILE",
+    "SET_SPAN",
+    "Rows",
+]
 
 _chunk = schema.chunk.c
 _file = schema.file.c
@@ -29,6 +38,7 @@ DROP_CHUNKS = schema.chunk.delete().where(
 )
 ADD_CHUNK = schema.chunk.insert()
 ADD_SUMMARY = schema.summary.insert()
+ADD_RECENT = schema.recent.insert()
 PUT_PART = insert(schema.part)
 PUT_PART = PUT_PART.on_conflict_do_update(
     set_={column.name: PUT_PART.excluded[column.name] for column in _part if not column.primary_key}
@@ -44,7 +54,7 @@ SET_FILE = (
     .values({name: bindparam(name) for name in ("size", "synced", "unsynced_crc", "records", "skipped")})
 )
 
-_ORDER = (DROP_CHUNKS, ADD_CHUNK, PUT_PART, ADD_SUMMARY, SET_SPAN, SET_FILE)
+_ORDER = (DROP_CHUNKS, ADD_CHUNK, PUT_PART, ADD_SUMMARY, SET_SPAN, SET_FILE, ADD_RECENT)
 """Merged chunks go before the one that takes their place comes."""
 
 

@@ -7,6 +7,7 @@
     part       what one file holds of one series: bounds over the points that count
     chunk      a part's scalar points as compressed columns, in file order
     summary    a part's other summaries: where their bytes are in the file
+    recent     what the newest appends brought of many files, until it is moved to `file`, `part` and `chunk`
 
 Within a major version, changes are additive: an older runcast reads what a newer one wrote of the same schema number.
 """
@@ -37,7 +38,19 @@ from runcast.errors import StoreError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["SCHEMA", "chunk", "create", "file", "is_ready", "part", "run", "series", "store", "summary"]
+__all__ = [
+    "SCHEMA",
+    "chunk",
+    "create",
+    "file",
+    "is_ready",
+    "part",
+    "recent",
+    "run",
+    "series",
+    "store",
+    "summary",
+]
 
 SCHEMA = 1
 
@@ -154,6 +167,16 @@ summary = Table(
     Column("counts", Boolean, nullable=False),  # no later one of its file superseded it
 )
 
+recent = Table(
+    "recent",
+    metadata,
+    Column("run", String(64), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("files", LargeBinary, nullable=False),  # what `recent.Recent` holds, packed
+    Column("groups", LargeBinary, nullable=False),
+    Column("points", LargeBinary, nullable=False),
+)
+
 
 def is_ready(connection: Connection, place: str) -> bool:
     """Say whether the tables are there. Raises `StoreError` if a newer runcast made them."""
@@ -165,11 +188,12 @@ def is_ready(connection: Connection, place: str) -> bool:
             f"{place} was made by a newer runcast (schema {found}; this one knows {SCHEMA}): "
             "upgrade with `pip install --upgrade runcast`, or set RUNCAST_DIR to another folder"
         )
-    return True
+    return inspect(connection).has_table("recent")
 
 
 def create(connection: Connection) -> None:
-    """Make the tables, unless another process just did."""
-    if not inspect(connection).has_table("store"):
-        metadata.create_all(connection)
+    """Make the tables that are not there: all of a new store, of an older one those that it lacks."""
+    new = not inspect(connection).has_table("store")
+    metadata.create_all(connection)
+    if new:
         connection.execute(store.insert().values(schema=SCHEMA))

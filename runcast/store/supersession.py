@@ -64,11 +64,17 @@ class Span:
                 float(np.fmin.reduce(batch.scalars.wall_time)),
                 float(np.fmax.reduce(batch.scalars.wall_time)),
             ]
-        times = [time for time in times if time == time]  # noqa: PLR0124 - NaN says nothing about when
+        span = self.reaching(*times)
+        return replace(span, sessions=span.sessions + batch.session_starts) if batch.session_starts else span
+
+    def reaching(self, *wall_times: float) -> Span:
+        """Return the span with more events added, given when they were."""
+        times = [time for time in wall_times if time == time]  # noqa: PLR0124 - NaN says nothing about when
         times += [time for time in (self.first, self.last) if time is not None]
         if not times:
             return self
-        return replace(self, first=min(times), last=max(times), sessions=self.sessions + batch.session_starts)
+        first, last = min(times), max(times)
+        return self if (first, last) == (self.first, self.last) else replace(self, first=first, last=last)
 
 
 def succeeds(later: Span, earlier: Span) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import zlib
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +15,13 @@ from runcast.errors import RunNotFound, StoreError
 from runcast.events.decode import Decoder
 from runcast.run.record import OWN_ROOT
 from runcast.store import files, schema
-from runcast.store.index import SourceIndex, read_spans
-from runcast.store.memory import FileMemory, RunMemory, SourceMemory
+from runcast.store.change import Change
+from runcast.store.forward import Growth
+from runcast.store.history import read_file
+from runcast.store.memory import RunMemory
 from runcast.store.paths import FilePath, check_run_id
 from runcast.store.protocol import Appended, OffsetMismatch
-from runcast.store.rows import SET_FILE, Rows
-from runcast.store.supersession import Span
+from runcast.store.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -54,9 +54,6 @@ _TOUCH = (
     .where(_run.id == bindparam("of_run"))
     .values(change=bindparam("new_change"), heartbeat=func.coalesce(bindparam("alive"), _run.heartbeat))
 )
-_FILE_AT = select(schema.file).where(_file.run == bindparam("of_run"), _file.path == bindparam("of_path"))
-_SIZE_OF = select(_file.size).where(_file.run == bindparam("of_run"), _file.path == bindparam("of_path"))
-_LAST_FILE = select(func.coalesce(func.max(_file.id), 0)).where(_file.run == bindparam("of_run"))
 _DESCRIBE = (
     schema.file.update()
     .where(_file.run == bindparam("of_run"), _file.id == bindparam("of_file"))
@@ -84,64 +81,6 @@ class _Arrival:
     taken: memoryview
     batch: Batch | None
     synced: bool
-
-
-class Change:
-    """One transaction that changes a run. What it remembers of the run holds if it is committed."""
-
-    def __init__(self, rows: Rows, run: str, memory: RunMemory) -> None:
-        self.rows = rows
-        self.connection = rows.connection
-        self._run = run
-        self._memory = memory
-
-    def file(self, path: str) -> FileMemory:
-        """Return a file of the run, made known if it was not."""
-        known = self._memory.files.get(path)
-        if known is None:
-            row = self.connection.execute(_FILE_AT, {"of_run": self._run, "of_path": path}).first()
-            known = self._memory.files[path] = (
-                self._new_file(path) if row is None else FileMemory.from_row(row)
-            )
-        return known
-
-    def source(self, place: FilePath) -> SourceIndex:
-        """Return the index of a file's folder; what it writes is gathered."""
-        key = place.root, place.source
-        memory = self._memory.sources.get(key)
-        if memory is None:
-            memory = SourceMemory(read_spans(self.connection, self._run, *key))
-            self._memory.sources[key] = memory
-        return SourceIndex(self.connection, self._run, *key, self.rows, memory)
-
-    def _new_file(self, path: str) -> FileMemory:
-        place = FilePath.parse(path)
-        last: int = self.connection.execute(_LAST_FILE, {"of_run": self._run}).scalar_one()
-        new = FileMemory(last + 1, 0, 0, 0, 0, 0)
-        words = {"sessions": "[]", "source_path": "", "source_size": 0, "state": "recording", "why": ""}
-        row = {"run": self._run, "id": new.id, "path": path, "root": place.root, "source": place.source}
-        zero = {"size": 0, "synced": 0, "unsynced_crc": 0, "records": 0, "skipped": 0}
-        self.connection.execute(schema.file.insert(), {**row, **words, **zero})
-        if (source := self._memory.sources.get((place.root, place.source))) is not None:
-            source.spans[new.id] = Span(new.id, path)
-        return new
-
-    def resize(self, file: FileMemory, taken: memoryview, batch: Batch | None, *, synced: bool) -> None:
-        """Note that the file has grown."""
-        file.size += len(taken)
-        file.unsynced_crc = 0 if synced else zlib.crc32(taken, file.unsynced_crc)
-        if synced:
-            file.synced = file.size
-        if batch is not None:
-            file.records += batch.records
-            file.skipped += len(batch.skipped)
-        self.write(file)
-
-    def write(self, file: FileMemory) -> None:
-        """Gather the file's row."""
-        row = {"of_run": self._run, "of_file": file.id, "size": file.size, "synced": file.synced}
-        row |= {"unsynced_crc": file.unsynced_crc, "records": file.records, "skipped": file.skipped}
-        self.rows.add(SET_FILE, [row])
 
 
 class Writer:
@@ -262,15 +201,15 @@ class Writer:
     ) -> None:
         """Index bytes that are in place, of those files that still have the size at which they were appended."""
         with self.changing(run, alive=self._clock()) as change:
+            growths = []
             for each in arrivals:
                 file = change.file(each.append.path)
                 if file.size != each.append.offset:
                     answers[each.number] = OffsetMismatch(file.size)
                     continue
-                change.resize(file, each.taken, each.batch, synced=each.synced)
-                if each.batch is not None:
-                    change.source(each.cursor.place).add(file.id, each.batch)
-                answers[each.number] = Appended(file.size, each.batch)
+                growths.append(Growth(file, each.cursor.place, each.taken, each.batch, each.synced))
+                answers[each.number] = Appended(file.size + len(each.taken), each.batch)
+            change.grow(growths)
         for each in arrivals:
             answer = answers[each.number]
             assert not isinstance(answer, StoreError)
@@ -288,7 +227,8 @@ class Writer:
 
     def _size(self, run: str, path: str) -> int:
         with self._database.read() as connection:
-            return connection.scalar(_SIZE_OF, {"of_run": run, "of_path": path}) or 0
+            row = read_file(connection, run, path)
+        return 0 if row is None else row.size
 
     # What the disk has, when a file is first appended to.
 
@@ -303,7 +243,7 @@ class Writer:
             with self._database.read() as connection:
                 if connection.scalar(select(_run.id).where(_run.id == run)) is None:
                     raise not_found(run)
-                row = connection.execute(_FILE_AT, {"of_run": run, "of_path": path}).first()
+                row = read_file(connection, run, path)
             on_disk = self._root / "runs" / check_run_id(run) / path
             found = _Cursor(place, on_disk, 0 if row is None else row.size)
             if row is not None and not _is_intact(on_disk, row):
@@ -317,11 +257,10 @@ class Writer:
         limit = files.disk_size(on_disk)
         size = 0 if place.is_event_file else min(limit, row.synced)
         with self.changing(run) as change:
-            change.source(place).drop(row.id)
             file = change.file(path)
             file.size = file.synced = size
             file.unsynced_crc = file.records = file.skipped = 0
-            change.write(file)
+            change.forget(file, place)
         reach = files.PIECE
         while place.is_event_file and size < limit:
             data = files.read_bytes(on_disk, size, min(limit, size + reach))
@@ -329,8 +268,7 @@ class Writer:
             if batch.stop > size:
                 taken = memoryview(data)[: batch.stop - size]
                 with self.changing(run, alive=self._clock()) as change:
-                    change.resize(file := change.file(path), taken, batch, synced=False)
-                    change.source(place).add(file.id, batch)
+                    change.grow([Growth(file := change.file(path), place, taken, batch, synced=False)])
                 size = file.size
             elif size + reach >= limit:
                 break

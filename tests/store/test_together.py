@@ -9,7 +9,7 @@ import pytest
 from runcast.errors import RunNotFound, StoreError
 from runcast.events.writer import EventWriter
 from runcast.run.record import RunRecord, new_run_id
-from runcast.store.index import SourceIndex
+from runcast.store.change import Change
 from runcast.store.local import LocalStore
 from runcast.store.protocol import Append, Appended, FileRecord, OffsetMismatch
 
@@ -115,23 +115,23 @@ def test_a_group_for_an_unknown_run_is_refused_as_a_whole(store, growing):
         store.append_all("nobody", files.appends())
 
 
-def test_a_group_that_fails_is_as_if_it_had_never_been(store, run, growing, tmp_path, monkeypatch):
-    """Something goes wrong with the second file: nothing of the group is in the index, and the same group goes through later."""
+@pytest.mark.parametrize("tags", [("loss",), ("loss", "new")])
+def test_a_group_that_fails_is_as_if_it_had_never_been(store, run, growing, tmp_path, monkeypatch, tags):
+    """Something goes wrong at the last moment: nothing of the group is in the index, and the same group goes through later."""
     files = growing("a", "b")
     for step in range(3):
         files.write(step)
         files.record(store, run)
     before = everything(store, run)
-    files.write(3)
-    add = SourceIndex.add
+    files.write(3, tags=tags)
+    grow = Change.grow
 
-    def fail_in_b(self, file, batch):
-        add(self, file, batch)
-        if self._source == "b":
-            raise OverflowError("a number that SQLite cannot hold")
+    def fail(self, growths):
+        grow(self, growths)
+        raise OverflowError("a number that SQLite cannot hold")
 
     with monkeypatch.context() as patch:
-        patch.setattr(SourceIndex, "add", fail_in_b)
+        patch.setattr(Change, "grow", fail)
         with pytest.raises(OverflowError):
             store.append_all(run, files.appends())
     assert everything(store, run) == before
