@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FoundFile", "find_files", "is_event_file", "is_recorded"]
+__all__ = [
+    "PROJECTOR_CONFIG",
+    "FoundFile",
+    "find_files",
+    "is_companion",
+    "is_event_file",
+    "is_recorded",
+]
+
+PROJECTOR_CONFIG = "projector_config.pbtxt"
+"""The projector's configuration, which names the files that it shows."""
+
+_TRACES = (".pt.trace.json", ".pt.trace.json.gz")
 
 # TensorFlow's profiler marks a run's folder with an empty file; SageMaker leaves a marker beside each file that it uploaded.
 _MARKERS = (".profile-empty", ".sagemaker-uploaded")
@@ -39,13 +51,22 @@ def is_event_file(name: str) -> bool:
     return "tfevents" in name and not name.endswith(_MARKERS)
 
 
-def is_recorded(name: str) -> bool:
-    """Say whether a file of this name belongs to a run's logs: an event file, or a graph or projector configuration."""
-    return is_event_file(name) or name.endswith(".pbtxt")
+def is_companion(name: str, source: str) -> bool:
+    """Say whether a file of this name in this source is one that the projector or the profiler plugin wants, whole."""
+    if name == PROJECTOR_CONFIG or name.endswith(_TRACES):
+        return True
+    return "plugins/profile" in source and "/plugins/profile/" in f"/{source}/"
 
 
-def find_files(logdir: Path, onerror: Callable[[OSError], None] | None = None) -> list[FoundFile]:
-    """Return the files of the logdir and of all folders below it, by source and name.
+def is_recorded(name: str, source: str = ".") -> bool:
+    """Say whether a file belongs to a run's logs: an event file, a graph, or a companion of theirs."""
+    return is_event_file(name) or name.endswith(".pbtxt") or is_companion(name, source)
+
+
+def find_files(
+    logdir: Path, onerror: Callable[[OSError], None] | None = None, *, source: str = "."
+) -> list[FoundFile]:
+    """Return the files of the logdir and of all folders below it, by source and name; `source` is the logdir's own.
 
     Links are followed, but each real folder is looked at once, under its own name where it has one in the logdir: loops end,
     and a link such as `latest` adds nothing twice. Folders and files that vanish meanwhile, the logdir included, are simply
@@ -58,7 +79,7 @@ def find_files(logdir: Path, onerror: Callable[[OSError], None] | None = None) -
 
     found: list[FoundFile] = []
     seen: set[tuple[int, int]] = set()
-    folders = [(str(logdir), ".")]
+    folders = [(str(logdir), source)]
     links: deque[tuple[str, str]] = deque()
     while folders or links:
         folder, source = folders.pop() if folders else links.popleft()
@@ -70,13 +91,13 @@ def find_files(logdir: Path, onerror: Callable[[OSError], None] | None = None) -
             below = entry.name if source == "." else f"{source}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 folders.append((entry.path, below))
-            elif entry.is_symlink() or is_recorded(entry.name):
+            elif entry.is_symlink() or is_recorded(entry.name, source):
                 status = _status(entry.path, report)
                 if status is None:
                     continue
                 if stat.S_ISDIR(status.st_mode):
                     links.append((entry.path, below))
-                elif stat.S_ISREG(status.st_mode) and is_recorded(entry.name):
+                elif stat.S_ISREG(status.st_mode) and is_recorded(entry.name, source):
                     inode = (status.st_dev, status.st_ino)
                     path = Path(entry.path)
                     found.append(

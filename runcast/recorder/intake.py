@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runcast.errors import StoreError
 from runcast.events import Decoder
+from runcast.recorder.kept import Kept
 from runcast.recorder.ledger import INTERVAL, Ledger
 from runcast.recorder.outage import Outage
 from runcast.recorder.report import child_row, file_json
@@ -65,6 +66,7 @@ class Intake:
         self._store: Store | None = None
         self._ledger: Ledger | None = None
         self._sources: Sources | None = None
+        self._kept: Kept | None = None
         self._decoder = Decoder()
         self._held: dict[str, tuple[float, float]] = {}
         self._next_discovery = 0.0
@@ -81,7 +83,7 @@ class Intake:
     @property
     def behind(self) -> bool:
         """Whether something could not be recorded for the store's sake, and is to be tried again."""
-        return self.failing or bool(self._held)
+        return self.failing or bool(self._held) or (self._kept is not None and self._kept.behind)
 
     def wait(self) -> float:
         """Return the seconds until the store is tried again; 0 while it works."""
@@ -111,6 +113,7 @@ class Intake:
                 self._together(deque(dict.fromkeys(first)), sources, ledger, store, final=final)
             moved, more = self._pump(sources, ledger, store, final=final)
             assert state.run is not None
+            more |= self._keep(store, state, sources, final=final)
             ledger.note_run(state.run, now)
             if now >= self._next_note:
                 ledger.note_files(sources.records(stored=True), now)
@@ -166,8 +169,9 @@ class Intake:
             for writer in state.writers.values():
                 yield file_json(FileRecord(writer.path, 0, source_path=writer.path, state="waiting", why=why))
             return
+        kept = self._kept.records() if self._kept is not None else ()
         strangers = [child_row(child) for child in state.children.values() if child.why]
-        for file in (*strangers, *self._sources.places(), *self._sources.records()):
+        for file in (*strangers, *self._sources.places(), *self._sources.records(), *kept):
             row = file_json(file)
             if self.failing and row["lag"] and row["state"] != OLDER:
                 row["state"], row["why"] = "retrying", self._outage.why
@@ -192,8 +196,16 @@ class Intake:
             self._ledger = Ledger(store, state.run)
         if self._sources is None:
             self._panels.open(store)
-            self._sources = Sources(self._folder, state.run.created, store.files(state.run.id))
+            known = store.files(state.run.id)
+            self._sources = Sources(self._folder, state.begun, known)
+            self._kept = Kept(self._folder, known, self._warn)
         return self._sources, self._ledger
+
+    def _keep(self, store: Store, state: RunState, sources: Sources, *, final: bool) -> bool:
+        """See to it that whole files are kept; with `final`, whether some of them are still to be."""
+        assert self._kept is not None
+        self._kept.follow(store, state.saves, sources.companions)
+        return final and not self._kept.finish()
 
     def _discover(self, sources: Sources, state: RunState, now: float) -> None:
         if now < self._next_discovery:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runcast.events.discover import find_files, is_event_file
+from runcast.events.discover import find_files, is_companion, is_event_file
+from runcast.recorder.companions import beside, named_by
 from runcast.recorder.pump import Pump
 from runcast.run.record import OWN_ROOT
+from runcast.store.paths import FilePath
 from runcast.store.protocol import FileRecord
 
 if TYPE_CHECKING:
@@ -67,9 +69,10 @@ class Sources:
         self._rows: dict[str, FileRecord] = {}
         self._recorded_before: dict[str, FileRecord] = {}
         self._first_seen: dict[str, float] = {}
+        self._companions: dict[str, str] = {}
         for row in self.known:
             self._rows[row.path] = row
-            if not row.source_path:
+            if not row.source_path or FilePath.parse(row.path).is_whole:
                 continue
             self._owners[row.path] = row.source_path
             if row.state == "replaced":
@@ -117,6 +120,11 @@ class Sources:
         if (pump := self._current.get(self._resolve(path))) is not None:
             return pump
         return next((pump for pump in self.pumps if pump.path == path), None)
+
+    @property
+    def companions(self) -> dict[str, str]:
+        """The files that belong beside event files and are kept whole, by path, with their places in the run."""
+        return self._companions
 
     def records(self, *, stored: bool = False) -> Iterator[FileRecord]:
         """Yield what there is to say of each file, recorded or not; `stored` as in `Pump.record`."""
@@ -168,12 +176,16 @@ class Sources:
         if not event_file and not watch.save:
             return
         path = _join("files", watch.root, file.source, file.name)
+        companion = not event_file and is_companion(file.name, file.source)
         fresh = (
             real in self._recorded_before
             or file.mtime_ns / 1e9 >= self.created - CLOCK_TICK
             or first.get(origin) != _version(file)
         )
-        if fresh:
+        if companion:
+            if fresh:
+                self._accompany(origin, path)
+        elif fresh:
             now = time.monotonic()
             held = hold and event_file and real not in self._recorded_before
             if held and now - self._first_seen.setdefault(real, now) < HOLD:
@@ -192,22 +204,40 @@ class Sources:
             )
 
     def _look_beside_writers(self, state: RunState) -> None:
-        """Take in graphs and projector configurations that writers leave beside their event files."""
+        """Take in what writers, the projector and profilers leave beside the event files of writers."""
         folders = {os.path.dirname(each.path): each for each in state.writers.values() if each.save}  # noqa: PTH120
         for folder, writer in folders.items():
+            for path, place in beside(folder):
+                if self._is_new(path):
+                    self._accompany(path, _join("files", writer.root, writer.source, place))
             try:
                 with os.scandir(folder) as scan:
-                    found = [entry.path for entry in scan if self._is_new_pbtxt(entry)]
+                    found = [entry.path for entry in scan if self._is_new_graph(entry)]
             except OSError:
                 continue
             for path in found:
                 name = os.path.basename(path)  # noqa: PTH119
                 self._add(path, _join("files", writer.root, writer.source, name), save=True)
 
-    def _is_new_pbtxt(self, entry: os.DirEntry[str]) -> bool:
-        if not entry.name.endswith(".pbtxt") or not entry.is_file():
+    def _accompany(self, path: str, place: str) -> None:
+        """Take in a companion; a projector configuration brings the files that it names, now or once it is written again."""
+        self._companions.setdefault(path, place)
+        for named, below in named_by(path):
+            self._companions.setdefault(named, _join(place.rpartition("/")[0], below))
+
+    def _is_new_graph(self, entry: os.DirEntry[str]) -> bool:
+        if not entry.name.endswith(".pbtxt") or is_companion(entry.name, ".") or not entry.is_file():
             return False
-        return entry.stat().st_mtime >= self.created - CLOCK_TICK or entry.path in self._recorded_before
+        return self._is_new(entry.path)
+
+    def _is_new(self, path: str) -> bool:
+        """Whether a file was written since the run started, or recorded before."""
+        if path in self._companions or path in self._recorded_before:
+            return True
+        try:
+            return os.stat(path).st_mtime >= self.created - CLOCK_TICK  # noqa: PTH116
+        except OSError:
+            return False
 
     def _add(self, origin: str, path: str, *, save: bool, in_place: bool = False) -> None:
         real = self._resolve(origin)
