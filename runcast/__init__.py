@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runcast import errors, tensorboard
+    from runcast.logdir import read
     from runcast.run.active import init
     from runcast.run.config import Config, Summary
     from runcast.run.live import Run
@@ -46,6 +47,7 @@ __all__ = [
     "finish",
     "init",
     "log",
+    "read",
     "run",
     "save",
     "summary",
@@ -56,6 +58,7 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "init": "runcast.run.active",
+    "read": "runcast.logdir",
     "Run": "runcast.run.live",
     "Table": "runcast.run.tables",
     **dict.fromkeys(("Audio", "Histogram", "Image", "Video"), "runcast.run.media"),

@@ -13,6 +13,7 @@ ENGINE = Path(__file__).parents[1] / "runcast"
 OUTER = ("extension", "magics", "widgets")
 MAY_IMPORT = {
     "events": {"errors", "settings"},
+    "logdir": {"events", "errors", "settings"},
     "run": {"capture", "events", "errors", "settings"},
     "capture": {"errors", "settings"},
     "store": {"run", "events", "errors", "settings"},
