@@ -7,26 +7,29 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 from runcast.capture.flusher import Flusher
-from runcast.capture.libraries import LIBRARIES, Library
+from runcast.capture.libraries import LIBRARIES
 from runcast.capture.patch import Patches
 from runcast.capture.writers import WriterNotice, Writers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
+
+    from runcast.capture.library import Library
 
 __all__ = ["WriterNotice", "flush_all", "is_remembering", "patch", "subscribe", "unpatch"]
 
 
-def _opened(library: Library, writer: Any) -> None:
-    _writers.opened(library, writer)
+def _opened(library: Library, writer: Any, arguments: Collection[Any]) -> None:
+    _writers.opened(library, writer, arguments)
     _flusher.poke()
 
 
 def _new_flusher() -> Flusher:
-    return Flusher(_writers.known, lambda: _writers.anyone_listens)
+    return Flusher(_writers.known, lambda: _writers.anyone_listens, _writers.look_again)
 
 
 _writers = Writers()
@@ -37,10 +40,10 @@ _patches = Patches(_opened, _writers.adopt)
 def patch(*, tensorboard: bool = True, tensorboard_x: bool = True, remember: bool = False) -> None:
     """Find the writers of these libraries from now on, those that are open already included; harmless when repeated.
 
-    `tensorboard` stands for torch.utils.tensorboard and tensorboard.summary, which write through one class. With `remember`,
-    writers that open while nobody subscribes are kept for the next who does.
+    `tensorboard` stands for torch.utils.tensorboard and tensorboard.summary, which write through one class; TensorFlow's
+    writers are always found. With `remember`, writers that open while nobody subscribes are kept for the next who does.
     """
-    wanted = {"tensorboard": tensorboard, "tensorboardX": tensorboard_x}
+    wanted = {"tensorboard": tensorboard, "tensorboardX": tensorboard_x, "tensorflow": True}
     _writers.remembering = _writers.remembering or remember
     _patches.enable([library for library in LIBRARIES if wanted[library.name]])
     _flusher.poke()
@@ -85,6 +88,9 @@ def _start_afresh() -> None:
     global _flusher  # noqa: PLW0603  the child's own
     _writers.forget()
     _patches.forget_locks()
+    for library in LIBRARIES:
+        if library.closing is not None:
+            library.closing = threading.RLock()
     _flusher = _new_flusher()
 
 

@@ -34,13 +34,21 @@ STOP_WAIT = 1.0
 class Flusher:
     """Flushes the writers that `writers()` returns, while `wanted()`; one daemon thread, started when it is first needed.
 
+    `look_again()` is called whenever writers are flushed: one may have opened another file.
+
     While a writer is flushed, the lock that `before_fork` takes is held: a child never inherits a writer's lock that no
     thread will release.
     """
 
-    def __init__(self, writers: Callable[[], Iterable[Known]], wanted: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        writers: Callable[[], Iterable[Known]],
+        wanted: Callable[[], bool],
+        look_again: Callable[[], None] = lambda: None,
+    ) -> None:
         self._writers = writers
         self._wanted = wanted
+        self._look_again = look_again
         self._changed = threading.Condition()
         self._flushing = threading.Lock()
         self._fork_owner: int | None = None
@@ -66,6 +74,7 @@ class Flusher:
         Waits at most `timeout` seconds, even for a file system that hangs; whether all is flushed.
         """
         deadline = time.monotonic() + timeout
+        self._look_again()
         if not any(known.flushable() is not None for known in self._writers()):
             return True
         with self._changed:
@@ -135,7 +144,7 @@ class Flusher:
             return False
         for known in self._writers():
             target = known.flushable()
-            if target is not None and _holds_back(known, target):
+            if (target is not None and _holds_back(known, target)) or known.opens_later:
                 return True
         return False
 
@@ -144,6 +153,7 @@ class Flusher:
         if remote:
             self._remote_due = time.monotonic() + LONGEST
         if self._wanted():
+            self._look_again()
             for known in self._writers():
                 target = known.flushable()
                 if target is not None and (remote or not known.is_remote) and _holds_back(known, target):
@@ -156,7 +166,7 @@ class Flusher:
                 try:
                     known.library.settle(target, deadline)
                 except Exception:
-                    log.debug("the queue of %s cannot be watched", known.notice.path, exc_info=True)
+                    log.debug("the queue of %s cannot be watched", known.path, exc_info=True)
                 self._flush(known, target)
 
     def _flush(self, known: Known, target: object) -> None:
@@ -164,7 +174,7 @@ class Flusher:
             try:
                 known.library.flush(target)
             except Exception:
-                log.debug("%s cannot be flushed", known.notice.path, exc_info=True)
+                log.debug("%s cannot be flushed", known.path or known.logdir, exc_info=True)
 
 
 def _holds_back(known: Known, target: object) -> bool:

@@ -1,51 +1,25 @@
-"""What there is to know of each library that writes event files: where its writer is, and how it is flushed.
-
-All of it is read from attributes that these libraries keep to themselves, so every caller is ready for any exception.
-"""
+"""The libraries that are captured, and the two that write in Python: TensorBoard and tensorboardX."""
 
 from __future__ import annotations
 
 import gc
-import sys
 import time
 import types
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["LIBRARIES", "Library"]
+from runcast.capture.library import Library, is_busy
+from runcast.capture.tensorflow import EventsWriter, GraphWriter, ResourceWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from contextlib import AbstractContextManager
+
+__all__ = ["LIBRARIES"]
 
 QUEUE_POLL = 0.001
 
-
-class Library(Protocol):
-    """A library, by the class that opens its event files.
-
-    A writer's `target` is what is flushed; it is referred to weakly, and may outlive the writer itself.
-    """
-
-    name: str
-    module: str
-    class_name: str
-
-    def path(self, writer: Any) -> str:
-        """Return the event file's path, as the writer was given it."""
-
-    def target(self, writer: Any) -> Any:
-        """Return what is to be flushed for this writer."""
-
-    def is_closed(self, target: Any) -> bool:
-        """Whether nothing will be written any more."""
-
-    def is_dropped(self, writer: Any) -> bool:
-        """Whether the user has let go of a writer that was never closed. Looks at every object: not for often."""
-
-    def holds_back(self, target: Any) -> bool:
-        """Whether bytes may wait in memory until someone flushes; if not, only `settle` is of use."""
-
-    def settle(self, target: Any, deadline: float) -> None:
-        """Wait until what was logged has reached the file's buffer, at most until `deadline` (monotonic)."""
-
-    def flush(self, target: Any) -> None:
-        """Hand the file's buffer to the operating system. May take the writer's lock, and may raise."""
+WAITING_IN = ("selectors", "multiprocessing.connection")
+"""Where a multiprocessing queue is waited for."""
 
 
 class TensorBoard:
@@ -54,9 +28,16 @@ class TensorBoard:
     name = "tensorboard"
     module = "tensorboard.summary.writer.event_file_writer"
     class_name = "EventFileWriter"
+    closing: AbstractContextManager[Any] | None = None
 
     def path(self, writer: Any) -> str:
         return str(writer._file_name)  # noqa: SLF001  see the module
+
+    def logdir(self, writer: Any, arguments: Collection[Any]) -> str | None:  # noqa: ARG002  the protocol's
+        return None
+
+    def opens_later(self, writer: Any) -> bool:  # noqa: ARG002  the protocol's
+        return False
 
     def target(self, writer: Any) -> Any:
         return writer._async_writer  # noqa: SLF001
@@ -85,9 +66,16 @@ class TensorBoardX:
     name = "tensorboardX"
     module = "tensorboardX.event_file_writer"
     class_name = "EventFileWriter"
+    closing: AbstractContextManager[Any] | None = None
 
     def path(self, writer: Any) -> str:
         return str(writer._ev_writer._file_name)  # noqa: SLF001
+
+    def logdir(self, writer: Any, arguments: Collection[Any]) -> str | None:  # noqa: ARG002  the protocol's
+        return None
+
+    def opens_later(self, writer: Any) -> bool:  # noqa: ARG002  the protocol's
+        return False
 
     def target(self, writer: Any) -> Any:
         return writer._worker  # noqa: SLF001
@@ -110,7 +98,7 @@ class TensorBoardX:
         return True
 
     def settle(self, target: Any, deadline: float) -> None:
-        while target.is_alive() and (_queued(target._queue) or _is_busy(target)):  # noqa: SLF001
+        while target.is_alive() and (_queued(target._queue) or is_busy(target, WAITING_IN)):  # noqa: SLF001
             if time.monotonic() >= deadline:
                 return
             time.sleep(QUEUE_POLL)
@@ -139,11 +127,10 @@ def _queued(queue: Any) -> bool:
         return not queue.empty() or bool(queue._buffer)  # noqa: SLF001
 
 
-def _is_busy(worker: Any) -> bool:
-    """Whether the worker is doing anything but waiting for its queue: an event that it took may not be written yet."""
-    frame = sys._current_frames().get(worker.ident)  # noqa: SLF001  the only way to look at a thread from outside
-    waiting_in = ("selectors", "multiprocessing.connection")
-    return frame is not None and frame.f_globals.get("__name__") not in waiting_in
-
-
-LIBRARIES: tuple[Library, ...] = (TensorBoard(), TensorBoardX())
+LIBRARIES: tuple[Library, ...] = (
+    TensorBoard(),
+    TensorBoardX(),
+    ResourceWriter(),
+    EventsWriter(),
+    GraphWriter(),
+)

@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from runcast import capture
 from runcast.capture.flusher import Flusher
-from runcast.capture.writers import Known, WriterNotice
+from runcast.capture.writers import Known
 from runcast.events.decode import Decoder
 
 
@@ -41,6 +41,9 @@ class SlowLibrary:
     def is_closed(self, target):
         return self.closed
 
+    def opens_later(self, writer):
+        return False
+
     def holds_back(self, target):
         return True
 
@@ -63,7 +66,7 @@ def slow():
 
     def make(seconds, path="/logs/events.out.tfevents.1"):
         library, writer = SlowLibrary(seconds), Writer()
-        known = Known(WriterNotice(path, "/logs", "slow"), library, weakref.ref(writer), weakref.ref(writer))
+        known = Known(library, path, None, weakref.ref(writer), weakref.ref(writer))
         flusher = Flusher(lambda: [known], lambda: True)
         made.append((flusher, writer, library))
         return flusher, library
