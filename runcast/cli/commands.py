@@ -164,6 +164,39 @@ def status(place: Path | None, run: str | None, as_json: bool) -> None:
         tables.show_status(listed, store.network)
 
 
+@runcast.command()
+@a_run
+@click.option("-f", "--follow", is_flag=True, help="Go on as the run prints, until it ends.")
+@click.option("-n", "last", metavar="N", type=click.IntRange(min=0), help="Only the last N lines.")
+@click.option("-s", "--stream", type=click.Choice(["out", "err"]), help="Only stdout, or only stderr.")
+@click.option("-t", "--times", is_flag=True, help="Put the time before each line, and the cell it is from.")
+@as_json
+@click.pass_obj
+def console(
+    place: Path | None,
+    run: str,
+    follow: bool,
+    last: int | None,
+    stream: str | None,
+    times: bool,
+    as_json: bool,
+) -> None:
+    """Print what a run has printed; a progress bar is one line."""
+    from runcast.cli.console import Printer, end_of
+    from runcast.run.console.spool import CONSOLE, follow_console, read_console
+
+    store, found = _find(place, run)
+    path = store.root / "runs" / found.id / CONSOLE
+    printer = Printer(stream, times=times, as_json=as_json)
+    if not path.exists() and not follow:
+        raise click.ClickException(f"no console was recorded of run {found.id}")
+    if not follow:
+        printer.show(read_console(path), last)
+        return
+    for line in follow_console(path, end_of(store, found.id)):
+        printer.show([line])
+
+
 def _watched(run: RunRecord, files: Sequence[FileRecord]) -> list[dict[str, Any]]:
     """Return how far each file is recorded, now.
 

@@ -16,8 +16,8 @@ def shown(*pieces):
     lines = {}
     for piece in pieces:
         screen.feed(piece)
-        lines.update(screen.lines(everything=False))
-    lines.update(screen.lines(everything=True))
+        lines.update((number, text) for number, text, _ in screen.lines(everything=False))
+    lines.update((number, text) for number, text, _ in screen.lines(everything=True))
     return [lines[number] for number in sorted(lines)]
 
 
@@ -78,9 +78,10 @@ def test_a_line_is_told_once_it_is_complete():
     """A line that is being written is not told before its newline, and not again after."""
     screen = Screen()
     screen.feed("one\ntw")
-    assert list(screen.lines(everything=False)) == [(0, "one")]
+    assert list(screen.lines(everything=False)) == [(0, "one", False)]
+    assert list(screen.lines(everything=True)) == [(1, "tw", True)]
     screen.feed("o\n")
-    assert list(screen.lines(everything=False)) == [(1, "two")]
+    assert list(screen.lines(everything=True)) == [(1, "two", False)]
     assert list(screen.lines(everything=True)) == []
 
 

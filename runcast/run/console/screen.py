@@ -108,17 +108,18 @@ class Screen:
             elif (final := token["final"]) is not None:
                 self._sequence(token["numbers"], final)
 
-    def lines(self, *, everything: bool) -> Iterator[tuple[int, str]]:
-        """Return number and text of the lines that are complete and were not returned before.
+    def lines(self, *, everything: bool) -> Iterator[tuple[int, str, bool]]:
+        """Return number and text of the lines that are complete and were not returned before, and whether each is still open.
 
-        With `everything` also the line that is being written, and those that changed since they were returned.
+        With `everything` also the line that is being written, which is the open one, and those that changed since they were
+        returned.
         """
         gone = max(0, min(len(self._lines) - REACH, self._row))
         for row, line in enumerate(self._lines):
             due = everything or row < gone or (not line.told and row != self._row)
             if line.changed and due and (line.characters or row < len(self._lines) - 1):
                 line.changed, line.told = False, True
-                yield line.number, line.text()
+                yield line.number, line.text(), row == self._row
         del self._lines[:gone]
         self._row -= gone
 

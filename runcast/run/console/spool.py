@@ -2,6 +2,7 @@
 
     {"v": 1, "started": 1795448946.6}                          a process begins to print (a resumed run has several)
     {"n": 12, "t": 1795448950.2, "s": "out", "x": "epoch 3"}     line 12 of that stream, at time t, in cell "c" if in a notebook
+    {"n": 13, …, "open": true}                                 the line is still being written
     {"left_out": 1200, "s": "out", "t": …}                      so many lines do not stand here, for they were too many
 
 A later object with the same stream and number says how that line looks now: so a progress bar is a line that changes. Streams are
@@ -14,16 +15,17 @@ import codecs
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runcast.run.console.screen import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["CONSOLE", "MOST_BYTES", "Line", "Spool", "read_console"]
+__all__ = ["CONSOLE", "Line", "Spool", "follow_console", "read_console"]
 
 CONSOLE = "console.jsonl"
 """The file's name in the run's folder."""
@@ -70,8 +72,10 @@ class Spool:
             self._changes_due = now + min(LONGEST, max(SHORTEST, (now - self._started) / SLOWING))
         entries = []
         for name, stream in self._streams.items():
-            for number, text in stream.screen.lines(everything=everything):
+            for number, text, is_open in stream.screen.lines(everything=everything):
                 entry: dict[str, Any] = {"n": number, "t": round(now, 3), "s": name, "x": text}
+                if is_open:
+                    entry["open"] = True
                 if stream.cell is not None:
                     entry["c"] = stream.cell
                 if self._room > 0:
@@ -133,29 +137,64 @@ class Line:
     left_out: int = 0
 
 
-def read_console(path: Path) -> Iterator[Line]:
+def read_console(path: Path) -> list[Line]:
     """Return what a run printed, in order, each line as it looked last. A run that printed nothing has no lines."""
     lines: dict[tuple[int, str, int], Line] = {}
-    began = -1
+    began = 0
+    for entry in _entries(path)[0]:
+        began += "started" in entry
+        if (line := _line(entry)) is not None:
+            lines[began, line.stream, entry.get("n", -1)] = line
+    return list(lines.values())
+
+
+def follow_console(path: Path, wait: Callable[[], bool]) -> Iterator[Line]:
+    """Return what a run prints, line by line, each when it is complete; a line that is changed later is not repeated.
+
+    `wait` is called when there is no more for now; it returns whether more may come.
+    """
+    position, more = 0, True
+    last: dict[str, int] = {}
+    unfinished: dict[str, Line] = {}
+    while True:
+        entries, position = _entries(path, position)
+        for entry in entries:
+            if "started" in entry:
+                yield from unfinished.values()
+                last, unfinished = {}, {}
+            line, number = _line(entry), entry.get("n", -1)
+            if line is None or number < last.get(line.stream, -1):
+                continue
+            if entry.get("open"):
+                unfinished[line.stream] = line
+            elif number > last.get(line.stream, -1):
+                unfinished.pop(line.stream, None)
+                last[line.stream] = number
+                yield line
+        if not more:
+            break
+        more = wait()
+    yield from unfinished.values()
+
+
+def _line(entry: dict[str, Any]) -> Line | None:
+    if "x" not in entry and "left_out" not in entry:
+        return None
+    return Line(entry["t"], entry["s"], entry.get("x", ""), entry.get("c"), entry.get("left_out", 0))
+
+
+def _entries(path: Path, position: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """Return the entries from there on, and where the last whole line ends."""
     try:
-        file = path.open("rb")
+        with path.open("rb") as file:
+            file.seek(position)
+            content = file.read()
     except FileNotFoundError:
-        return
-    with file:
-        for raw in file:
-            entry = _entry(raw)
-            began += "started" in entry
-            if "x" in entry or "left_out" in entry:
-                line = Line(
-                    entry["t"], entry["s"], entry.get("x", ""), entry.get("c"), entry.get("left_out", 0)
-                )
-                lines[began, line.stream, entry.get("n", -1)] = line
-    yield from lines.values()
-
-
-def _entry(raw: bytes) -> dict[str, Any]:
-    try:
-        entry = json.loads(raw)
-    except ValueError:  # cut by a full disk, or being written
-        return {}
-    return entry if isinstance(entry, dict) else {}
+        return [], position
+    end = content.rfind(b"\n") + 1
+    entries = []
+    for raw in content[:end].splitlines():
+        with suppress(ValueError):  # cut by a full disk
+            entry = json.loads(raw)
+            entries += [entry] if isinstance(entry, dict) else []
+    return entries, position + end
