@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runcast.errors import JournalError
-from runcast.recorder.facts import gather
+from runcast.recorder.findings import Findings
 from runcast.recorder.intake import Intake
 from runcast.recorder.panels import Panels
 from runcast.recorder.report import child_row, run_json
@@ -55,6 +55,9 @@ CALM = 0.1
 PATIENCE_AT_END = 5.0
 """Seconds after which the end no longer waits for files that other processes still write."""
 
+LATE = 60.0
+"""Seconds that it may take to find out the rest about a run when its process has been told that it is recorded."""
+
 FAREWELL = 5.0
 """Seconds that the last messages may take to be made, and to be read."""
 
@@ -95,6 +98,7 @@ class Recorder:
         self._warned: set[str] = set()
         self._panels = Panels(folder, self._run, outbox)
         self._intake = Intake(folder, open_store, self._panels, self._warn, self._read_journal)
+        self._findings = Findings(folder, open_store, self._journal, self._wake.set)
         self._metrics: SystemMetrics | None = None
         self._drains: list[_Drain] = []
         self._next_look = 0.0
@@ -125,11 +129,13 @@ class Recorder:
         if self._state.tensorboard:
             self._panels.start_tensorboard()
         self._outbox.send({"kind": "ready", "pid": os.getpid(), "tensorboard": self._panels.tensorboard_port})
-        if self._parent is not None and self._state.finish is None:
-            threading.Thread(target=self._gather_facts, name="facts", daemon=True).start()
-            if self._state.run is not None:
-                place = self._folder / OWN_ROOT / "system"
-                self._metrics = SystemMetrics(place, self._parent.pid, started=self._state.run.created)
+        if self._state.run is None:
+            return
+        self._findings.start(self._state, self._parent.pid if self._parent is not None else None)
+        lives = self._parent is not None and self._state.finish is None
+        if self._parent is not None and lives and "system" not in self._state.left_out:
+            place = self._folder / OWN_ROOT / "system"
+            self._metrics = SystemMetrics(place, self._parent.pid, started=self._state.run.created)
 
     def _run(self) -> RunRecord:
         run = self._state.run
@@ -141,18 +147,6 @@ class Recorder:
             self._read_journal()  # its last words
             return True
         return self._parent is None or self._state.finish is not None
-
-    def _gather_facts(self) -> None:
-        """Find out about this machine, and note it in the journal, where the loop finds it."""
-        run = self._state.run
-        if run is None or "host" in run.facts:
-            return
-        facts = gather(self._state.cwd)
-        try:
-            self._journal.append("set", values={"facts": facts})
-        except JournalError as error:
-            log.warning("%s; the next recorder of this run tries again", error)
-        self._wake.set()
 
     # Looking at the files
 
@@ -274,6 +268,8 @@ class Recorder:
             self._linger()
         if not self.stopping and self._state.finish is None:
             self._journal_crash()
+        self._findings.finish(0.0)
+        self._read_journal()
         while not self.stopping and not self._intake.end(self._state):
             self._linger()
         if self.stopping:
@@ -285,7 +281,16 @@ class Recorder:
         self._panels.finish(FAREWELL)
         self._outbox.send({"kind": "finished", "state": self._run().state})
         self._outbox.flush(FAREWELL)
+        self._add_late_findings()
         return 0
+
+    def _add_late_findings(self) -> None:
+        """Keep what is found out of a run that was over before; nobody waits for it."""
+        before = self._run().facts
+        self._findings.finish(LATE)
+        self._read_journal()
+        if self._run().facts != before:
+            self._intake.end(self._state)
 
     def _drain_to_end(self) -> None:
         """Record until nothing moves any more. Files that others still write are left at what they hold by then."""

@@ -108,6 +108,8 @@ class RunState:
     finish: Finish | None = None
     begun: float = 0.0
     """When the latest process began with the run: its creation, or when it was resumed."""
+    gathered: float = 0.0
+    """When a recorder last noted what machine it runs on; 0 if none has."""
     updated: float = 0.0
     """The time of the latest entry."""
 
@@ -141,6 +143,8 @@ class RunState:
                     self._resume(entry)
                 case "set":
                     self._set(dict(entry["values"]))
+                    if "host" in (entry["values"].get("facts") or {}):
+                        self.gathered = float(entry["time"])
                 case "finish":
                     self._finish(entry)
                 case _:
