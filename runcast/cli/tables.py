@@ -87,6 +87,9 @@ def show_run(
     if files:
         console.print()
         console.print(_file_table(files, console))
+        for file in files:
+            if file.skipped and file.why:
+                console.print(Text(f"{file.path}: {file.why}"), soft_wrap=True)
 
 
 def show_history(series: SeriesRecord, rows: Sequence[tuple[int, float, float]]) -> None:

@@ -10,7 +10,9 @@ from runcast.events import scalar_only
 from runcast.store.protocol import Append, Appended, OffsetMismatch
 
 if TYPE_CHECKING:
-    from runcast.events import Batch, Decoder, Pending
+    from collections.abc import Sequence
+
+    from runcast.events import Batch, Decoder, Pending, Skip
     from runcast.store.protocol import Store
 
 __all__ = ["Appending", "Delivered", "Delivery", "Replaced", "ScalarsOnly", "Verbatim"]
@@ -36,7 +38,7 @@ class Delivered:
 
     indexed: Batch | None = None
     records: int = 0
-    skipped: int = 0
+    skipped: Sequence[Skip] = ()
     pending: Pending = ""
     again: bool = False
     """Whether the store turned out to hold less than it was thought to: go on from the cursor, wherever that is now."""
@@ -80,7 +82,7 @@ class Verbatim:
         if answer.batch is None:
             return Delivered()
         batch = answer.batch
-        return Delivered(batch, batch.records, len(batch.skipped), batch.pending)
+        return Delivered(batch, batch.records, batch.skipped, batch.pending)
 
     def ends(self) -> tuple[bytes, bytes]:
         head = self._store.read(self._run, self._path, 0, min(HEAD, self.cursor))
@@ -134,7 +136,7 @@ class ScalarsOnly:
         self._head += taken[: HEAD - len(self._head)]
         self._tail = (self._tail + taken[-TAIL:])[-TAIL:]
         self.cursor = batch.stop
-        return Delivered(indexed, batch.records, len(batch.skipped), batch.pending)
+        return Delivered(indexed, batch.records, batch.skipped, batch.pending)
 
     def ends(self) -> tuple[bytes, bytes]:
         return self._head, self._tail

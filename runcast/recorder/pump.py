@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import time
@@ -14,9 +15,10 @@ from runcast.recorder.delivery import Delivered, Replaced, ScalarsOnly, Verbatim
 from runcast.store.protocol import FileRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from runcast.events import Batch, Decoder
+    from runcast.events import Batch, Decoder, Skip
     from runcast.recorder.delivery import Appending, Delivery
     from runcast.store.protocol import Store
 
@@ -32,6 +34,11 @@ RETRY = 1.0
 """Seconds between attempts at a tail that fails verification, or at a source that cannot be read."""
 
 UNVERIFIED = ("checksum", "framing")
+
+_MOST_LOGGED = 100
+"""Stretches that were passed over at once of which each gets its own line in the log."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,8 @@ class Pump:
 
     `state` is `recording`; `waiting` (the source is not there yet), `gone`, `unreadable`; `unverified` (bytes at the end fail
     verification and may still get better), `quarantined` (they did not, and were set aside); `replaced` (the source is
-    another file now, and goes on under another path). `why` explains all but the first.
+    another file now, and goes on under another path). `why` explains all but the first; what was passed over, with its place
+    in the source, is told in each state, and `recorder.log` lists it all.
     """
 
     def __init__(self, origin: Path, path: str, *, save: bool, in_place: bool = False) -> None:
@@ -70,6 +78,7 @@ class Pump:
         self.size = 0
         self.skipped = 0
         self.records = 0
+        self._damage = ""
         self._delivery: Delivery | None = None
         self._mark: _Mark | None = None
         self._rests = False
@@ -99,6 +108,9 @@ class Pump:
         recorded = size = self.recorded
         if stored and self._delivery is not None:
             size = self._delivery.stored
+        told = [self.why or ("" if self.save else "of this file only the scalars are kept"), self._damage]
+        if self.skipped and not self._damage:  # an earlier recorder passed over it
+            told[1] = "damage was passed over: recorder.log says where"
         return FileRecord(
             path=self.path,
             size=size,
@@ -107,7 +119,7 @@ class Pump:
             source_path=str(self.origin),
             source_size=self.size - recorded + size,
             state=self.state,
-            why=self.why or ("" if self.save else "of this file only the scalars are kept"),
+            why="; ".join(filter(None, told)),
         )
 
     def step(
@@ -218,7 +230,7 @@ class Pump:
         if delivery.cursor != start or delivered.again:
             self._chunk = CHUNK
             self.records += delivered.records
-            self.skipped += delivered.skipped
+            self._pass_over(delivered.skipped)
             self.state, self.why = "recording", ""
             more = delivered.again or not whole or delivered.pending in UNVERIFIED
             if not more:
@@ -251,6 +263,22 @@ class Pump:
             self._rest(
                 "unverified", f"{left} bytes at {start} are no valid record (yet); trying again", now + RETRY
             )
+
+    def _pass_over(self, skipped: Sequence[Skip]) -> None:
+        """Count what is no verified record and say where in the source it is."""
+        self.skipped += len(skipped)
+        for skip in skipped[:_MOST_LOGGED]:
+            log.warning(
+                "%s: %d bytes at %d were passed over: %s", self.origin, skip.length, skip.offset, skip.reason
+            )
+        if len(skipped) > _MOST_LOGGED:
+            log.warning(
+                "%s: and %d more, up to %d", self.origin, len(skipped) - _MOST_LOGGED, skipped[-1].offset
+            )
+        if skipped:
+            last = skipped[-1]
+            more = f" ({self.skipped} times so far; recorder.log says where)" if self.skipped > 1 else ""
+            self._damage = f"{last.length} bytes at {last.offset} were passed over: {last.reason}{more}"
 
     def _lost_patience(self, start: int, mark: _Mark, now: float, *, final: bool) -> bool:
         """Whether bytes that fail verification have had their time."""

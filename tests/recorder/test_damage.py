@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
+import sys
 import time
 from contextlib import suppress
 
 import pytest
 
-from runcast.events import EventWriter
+from runcast.events import Decoder, EventWriter
 from runcast.store.local import LocalStore
 
 
@@ -59,13 +60,50 @@ def test_corrupt_record_is_skipped_and_counted(tmp_path, new_run, start_recorder
     run.writer(path)
     recorder = start_recorder(run)
     assert recorder.drain(path) == {str(path): len(data)}
-    assert row(recorder, path)["skipped"] == 1
+    shown = row(recorder, path)
+    assert shown["skipped"] == 1
+    batch = Decoder().decode(bytes(data), skip=True)
+    (skip,) = batch.skipped
+    where = f"{skip.length} bytes at {skip.offset} were passed over: the data checksum does not match"
+    assert shown["why"] == where
     run.finish()
     recorder.next("finished")
     assert (run.folder / "files" / "cwd" / path.name).read_bytes() == data
+    assert f"{path}: {where}" in (run.folder / "recorder.log").read_text()
     with store() as local:
         assert len(local.points(run.id, "cwd", ".", "loss").step) == 9
-        assert next(file.skipped for file in local.files(run.id) if file.source_path == str(path)) == 1
+        (file,) = (file for file in local.files(run.id) if file.source_path == str(path))
+        assert (file.skipped, file.why) == (1, where)
+    environment = {**os.environ, "RUNCAST_DIR": str(run.folder.parents[1])}
+    command = [sys.executable, "-m", "runcast", "show", run.id]
+    printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert f"{path.name}: {where}" in printed
+
+
+def test_much_damage(tmp_path, new_run, start_recorder, store):
+    """Where many records were damaged, each is counted, the last is shown, and the log lists them."""
+    path = write(tmp_path / "events.out.tfevents.1.host.1.0", range(200))
+    data = bytearray(path.read_bytes())
+    batch = Decoder().decode(bytes(data))
+    spans = batch.scalar_records.tolist()[10:190:20]
+    for offset, length in spans:
+        data[offset + length - 8] ^= 0xFF
+    path.write_bytes(data)
+    os.utime(path, (time.time() - 60,) * 2)
+    run = new_run()
+    run.writer(path)
+    recorder = start_recorder(run)
+    recorder.drain(path)
+    shown = row(recorder, path)
+    assert shown["skipped"] == len(spans)
+    assert f"at {spans[-1][0]} " in shown["why"]
+    assert f"({len(spans)} times so far; recorder.log says where)" in shown["why"]
+    run.finish()
+    recorder.next("finished")
+    log = (run.folder / "recorder.log").read_text()
+    assert all(f"{path}: {length} bytes at {offset} were passed over" in log for offset, length in spans)
+    with store() as local:
+        assert len(local.points(run.id, "cwd", ".", "loss").step) == 200 - len(spans)
 
 
 def test_corrupt_tail_is_set_aside_at_the_end(tmp_path, new_run, start_recorder, store):
