@@ -124,6 +124,7 @@ def init(
         capture.patch()
     if sync_tensorboard or capture.is_remembering():
         run.watch_writers()
+    run.watch_console(settings.console, interactive=notebook or _is_prompt())
     _become_active(run, notebook=notebook)
     return run
 
@@ -153,6 +154,10 @@ def in_kernel() -> bool:
 def _shell() -> Any:
     get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return get_ipython() if get_ipython is not None else None
+
+
+def _is_prompt() -> bool:
+    return _shell() is not None or hasattr(sys, "ps1")
 
 
 def _notebook_path() -> str | None:
@@ -193,7 +198,7 @@ def _become_active(run: Run, *, notebook: bool) -> None:
     global _active  # noqa: PLW0603  one run a process is what this module is about
     _active = run
     # At a prompt an uncaught exception, or a `sys.exit`, need not end anything.
-    exits = None if notebook or _shell() is not None or hasattr(sys, "ps1") else ExitWatch()
+    exits = None if notebook or _is_prompt() else ExitWatch()
 
     def at_exit() -> None:
         outcome = exits.outcome if exits is not None else Outcome("finished")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from runcast.run.channel import Message
+    from runcast.run.console import Capture, ConsoleMode
     from runcast.run.link import RecorderLink
     from runcast.run.record import State
     from runcast.run.state import Policy
@@ -78,7 +79,8 @@ class Run:
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._state: State = "running"
-        self._cell_open = False
+        self._cell: int | None = None
+        self._console: Capture | None = None
         self._paths: set[str] = set()
         self._recorded: dict[str, int] = {}
         self._stop_capture: Callable[[], None] | None = None
@@ -244,11 +246,23 @@ class Run:
             self._paths.add(notice.path)
             self._link.send({"kind": "wake"})
 
+    def watch_console(self, mode: ConsoleMode, *, interactive: bool) -> None:
+        """Note what is printed from now on (see `runcast.run.console`); harmless when that is so already."""
+        from runcast.run.console import capture_console
+
+        def failed(why: str) -> None:
+            self._warn("console", f"what is printed is not recorded any more: {why}")
+
+        if self._console is None and self._recording:
+            self._console = capture_console(
+                self.folder, mode, interactive=interactive, cell=lambda: self._cell, failed=failed
+            )
+
     def mark_cell(self, event: str, n: int, cell_id: str | None = None, error: str | None = None) -> None:
         """Note that notebook cell number `n` begins (`event` "begin") or ends ("end")."""
         if not self._recording:
             return
-        self._cell_open = event == "begin"
+        self._cell = n if event == "begin" else None
         self._note("cell", event=event, n=n, cell=cell_id, error=error)
 
     # The recorder
@@ -330,6 +344,8 @@ class Run:
         self.leave()
         with self._lock:
             self._log.close()
+        if self._console is not None:
+            self._console.stop(patience)
         for callback in self._on_finish:
             callback()
         self._note("finish", state=state, interrupted=interrupted, error=error, ended=time.time())
@@ -356,7 +372,7 @@ class Run:
         self.finish(
             outcome.state,
             error=outcome.error,
-            interrupted=outcome.interrupted or self._cell_open,
+            interrupted=outcome.interrupted or self._cell is not None,
             timeout=timeout,
         )
 
@@ -365,6 +381,8 @@ class Run:
         self._notes = self._notes.child(Journal(self.folder / "run.jsonl", f"child:{os.getpid()}"))
         self._lock = threading.RLock()
         self._link.abandon()
+        if self._console is not None:
+            self._console.stop()
 
     # Notes
 
