@@ -1,4 +1,4 @@
-"""Is the training process still there? A pid alone does not say so: pids are used again."""
+"""Whether the training process is still there, and the news of its end."""
 
 from __future__ import annotations
 
@@ -9,31 +9,15 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import psutil
+from runcast.run.process import is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Parent", "is_alive"]
-
-SAME_START = 2.0
-"""Seconds by which two readings of one process's creation time may differ: the boot time it rests on is rounded."""
+__all__ = ["Parent"]
 
 POLL = 1.0
 """Seconds between looks at a process where the system cannot tell us of its end."""
-
-
-def is_alive(pid: int, created: float | None) -> bool:
-    """Whether process `pid`, created at `created` (None: whenever), runs. One that waits to be reaped does not."""
-    try:
-        process = psutil.Process(pid)
-        if created is not None and abs(process.create_time() - created) > SAME_START:
-            return False
-        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return True
 
 
 class Parent:

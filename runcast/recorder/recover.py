@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from runcast.errors import StoreError
-from runcast.recorder.parent import is_alive
+from runcast.run.process import is_alive
 from runcast.run.state import read_state
 from runcast.store.local import CRASHED_AFTER, LocalStore
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from runcast.errors import StoreError
 from runcast.run.record import OWN_ROOT
+from runcast.settings import RUN_ID
 
 __all__ = ["FilePath", "check_run_id"]
 
-_RUN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\\]")
 
 
@@ -60,7 +60,7 @@ class FilePath(NamedTuple):
 
 def check_run_id(run: str) -> str:
     """Return the id of a run. Raises `StoreError` for one that cannot be a folder's name."""
-    if not _RUN_ID.fullmatch(run):
+    if not RUN_ID.fullmatch(run):
         raise StoreError(
             f"{run!r} cannot be the id of a run: use lowercase letters and digits, as new_run_id() gives"
         )
