@@ -300,3 +300,23 @@ def test_terminal_ipython(place, ended, steps):
     run = ended()
     assert (run.state, run.name) == ("finished", "typed")
     assert steps(run, "loss") == list(range(20))
+
+
+def test_what_cells_print_is_noted_with_their_numbers(kernels, store):
+    """Prints, errors and the output of commands are in the run's console, each with its cell, and in the notebook as ever."""
+    from runcast.run.console.spool import CONSOLE, read_console
+
+    kernel = kernels("page")
+    shown(kernel)
+    assert kernel.run("print('by python')\n!echo by a command").text.split("\n") == [
+        "by python",
+        "by a command\r",
+        "",
+    ]
+    kernel.run("import sys; print('oh', file=sys.stderr)")
+    kernel.run("%runcast finish")
+    (run,) = store_runs(store)()
+    lines = list(read_console(store.root / "runs" / run.id / CONSOLE))
+    found = [(line.text.strip(), line.stream, line.cell) for line in lines]
+    for expected in [("by python", "out", 2), ("by a command", "out", 2), ("oh", "err", 3)]:
+        assert expected in found

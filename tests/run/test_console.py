@@ -314,3 +314,37 @@ def test_a_full_disk_is_told_and_printing_goes_on(tmp_path, monkeypatch):
     watch.stop()
     assert out.getvalue() == "still there\n"
     assert [failure.errno for failure in failures] == [28]
+
+
+@posix
+def test_a_run_notes_its_script_to_the_end(tmp_path):
+    """From init to the end of the script, also one that fails, the run's folder has what was printed, and the console too."""
+    code = """\
+        import runcast
+        print("before")
+        run = runcast.init(project="p")
+        print("epoch 1")
+        raise RuntimeError("lost")
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "RUNCAST_DIR": str(tmp_path)},
+    )
+    assert done.stdout == "before\nepoch 1\n"
+    assert done.stderr.endswith("RuntimeError: lost\n")
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert noted(folder, "out") == ["epoch 1"]
+    assert noted(folder, "err")[-1] == "RuntimeError: lost"
+
+
+@pytest.mark.parametrize("mode", ["off", "wrap"])
+def test_a_setting_says_how_much_is_noted(tmp_path, mode):
+    """RUNCAST_CONSOLE=off notes nothing; wrap notes what Python prints, and nothing of a child's."""
+    code = "import os, runcast\nrun = runcast.init(project='p')\nprint('python')\nos.system('echo child')\nrun.finish()"
+    environment = {**os.environ, "RUNCAST_DIR": str(tmp_path), "RUNCAST_CONSOLE": mode}
+    subprocess.run([sys.executable, "-c", code], timeout=60, env=environment, check=True)
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert noted(folder) == {"off": [], "wrap": ["python"]}[mode]
