@@ -78,7 +78,8 @@ class Reading:
         taken = len(chain.position)
         points = Points()
         ordinals: list[int] = []
-        for ordinal in np.flatnonzero(columns.tag == NOT_READ).tolist():
+        unread = np.flatnonzero(columns.tag == NOT_READ)
+        for ordinal in unread.tolist():
             position, length = int(chain.position[ordinal]), int(chain.length[ordinal])
             if not payload_verified(self._view, position, length):
                 taken = ordinal
@@ -86,20 +87,23 @@ class Reading:
             self._read_record(position, length, points)
             ordinals += [ordinal] * (len(points.tag) - len(ordinals))
         self._records += taken
-        read = np.flatnonzero(columns.tag[:taken] != NOT_READ)
-        if len(read) < len(columns.tag):
+        stop = chain.stop if taken == len(chain.position) else int(chain.position[taken])
+        spans = np.empty((taken, 2), np.int64)
+        np.add(chain.position[:taken], self._offset, out=spans[:, 0])
+        np.add(chain.length[:taken], OVERHEAD, out=spans[:, 1])
+        if len(unread):
+            read = np.flatnonzero(columns.tag[:taken] != NOT_READ)
             columns = columns.at(read)
-        spans = np.empty((len(read), 2), np.int64)
-        spans[:, 0] = chain.position[read] + self._offset
-        spans[:, 1] = chain.length[read] + OVERHEAD
-        if points.tag:
-            in_file_order = np.argsort(np.concatenate([read, ordinals]), kind="stable")
-            columns = Columns.joined([columns, points.columns()]).at(in_file_order)
-            spans = np.concatenate([spans, points.spans()])
-            spans = spans[np.argsort(spans[:, 0])]
+            of_points = np.zeros(taken, np.bool_)
+            of_points[read] = True
+            if points.tag:
+                in_file_order = np.argsort(np.concatenate([read, ordinals]), kind="stable")
+                columns = Columns.joined([columns, points.columns()]).at(in_file_order)
+                of_points[ordinals] = True
+            spans = spans[of_points]
         self._columns.append(columns)
         self._spans.append(spans)
-        return chain.stop if taken == len(chain.position) else int(chain.position[taken])
+        return stop
 
     def _read_record(self, position: int, length: int, points: Points) -> int | None:
         """Read one record with protobuf. Returns a tag's number if a point of that tag is all that it holds."""
