@@ -116,18 +116,20 @@ class LocalFiles:
 
 def files_at(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Files:
     """Return the place that the user names. Raises `LogdirError` for one that cannot be read from."""
-    several = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    several = [paths] if isinstance(paths, (str, bytes, os.PathLike)) else list(paths)
     if not several:
         raise LogdirError("there is nothing to read: the list of paths is empty")
-    given = [os.fspath(path) for path in several]
-    for path in given:
-        if not isinstance(path, str):
+    given = []
+    for path in several:
+        text = os.fspath(path) if isinstance(path, os.PathLike) else path
+        if not isinstance(text, str):
             raise LogdirError(f"{path!r} is no path: give text or a pathlib.Path")
-        if _URL.match(path):
+        if _URL.match(text):
             raise LogdirError(
-                f"{path}: buckets cannot be read yet, only files on this machine; copy the logs here first, "
+                f"{text}: buckets cannot be read yet, only files on this machine; copy the logs here first, "
                 "or mount the bucket as a folder"
             )
+        given.append(text)
     return LocalFiles(given)
 
 

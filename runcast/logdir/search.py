@@ -39,10 +39,10 @@ def with_tag(
 ) -> tuple[Source, Key]:
     """Return the series of a tag that fits, of the given source, or of the only one that has it. Raises `TagNotFound`."""
     among = _among(sources, source)
-    found = {one.name: key for one in among for key in reversed(one.series()) if key.tag == tag and fits(key)}
+    found = {one.name: key for one in among for key in reversed(one.of_tag(tag)) if fits(key)}
     if not found:
         keys = [key for one in among for key in one.series()]
-        others = sorted({key.plugin for key in keys if key.tag == tag})
+        others = sorted({key.plugin for one in among for key in one.of_tag(tag)})
         instead = f"; what that tag holds is {', '.join(others)}" if others else None
         where = f"source {source!r} has" if source is not None else "there are"
         raise TagNotFound(

@@ -108,6 +108,7 @@ class Source:
         self._points: Table | None = None
         self._point_groups: Groups | None = None
         self._pointer_groups: dict[Key, NDArray[np.intp]] | None = None
+        self._series: dict[str, list[Key]] | None = None
         self._metadata: dict[Key, Metadata] = {}
 
     def update(self, found: list[LogFile]) -> None:
@@ -155,11 +156,12 @@ class Source:
         return [session for file in self._files for session in file.sessions]
 
     def series(self) -> list[Key]:
-        """Return the series that there are."""
-        points = self._grouped_points()
-        has_points = np.flatnonzero(np.diff(points.start)).tolist()
-        names = self.tags
-        return sorted([*(Key(names[number], SCALARS) for number in has_points), *self._pointers()])
+        """Return the series that there are, sorted."""
+        return [key for keys in self._by_tag().values() for key in keys]
+
+    def of_tag(self, tag: str) -> list[Key]:
+        """Return the series of a tag: mostly one, none if there is no such tag."""
+        return self._by_tag().get(tag, [])
 
     def points(self, tag: str, *, superseded: bool) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Return step, wall time and value of a tag's points; with `superseded`, also of those that a restart superseded."""
@@ -293,6 +295,16 @@ class Source:
             "length": np.array([summary.length for summary in summaries], np.int64),
             "ordinal": at - np.maximum.accumulate(np.where(begins, at, 0)),
         }
+
+    def _by_tag(self) -> dict[str, list[Key]]:
+        self._read()
+        if self._series is None:
+            names = self.tags
+            with_points = np.flatnonzero(np.diff(self._grouped_points().start)).tolist()
+            self._series = {}
+            for key in sorted([*(Key(names[number], SCALARS) for number in with_points), *self._pointers()]):
+                self._series.setdefault(key.tag, []).append(key)
+        return self._series
 
     def _grouped_points(self) -> Groups:
         tag = self.columns("tag")
