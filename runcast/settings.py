@@ -64,7 +64,7 @@ _WANDB = {
 _MODES = {"online": "online", "offline": "offline", "disabled": "disabled"}
 _MODES |= {"dryrun": "offline", "run": "online", "shared": "online"}  # W&B's other words
 
-_RESUMES = {"allow": "allow", "must": "must", "never": "never", "auto": "auto"}
+_RESUMES: dict[str, str | None] = {"allow": "allow", "must": "must", "never": "never", "auto": "auto"}
 _RESUMES |= {"true": "auto", "1": "auto", "false": None, "0": None}
 
 CONSOLE_MODES = ("auto", "redirect", "wrap", "off")

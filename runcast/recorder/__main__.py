@@ -24,9 +24,10 @@ from filelock import FileLock, Timeout
 from runcast.errors import RuncastError
 from runcast.recorder.channel import Inbox, Outbox
 from runcast.recorder.loop import Recorder
-from runcast.recorder.parent import Parent, is_alive
+from runcast.recorder.parent import Parent
 from runcast.recorder.recover import JOURNAL, LOCK, complete_unfinished
 from runcast.run.channel import EXIT_LOCKED
+from runcast.run.process import is_alive
 from runcast.run.state import read_state
 from runcast.store.local import LocalStore
 
@@ -74,17 +75,25 @@ def _record(folder: Path, pid: int, created: float | None) -> int:
 
 def _complete(folder: Path) -> int:
     _redirect(folder)
-    state = read_state(folder / JOURNAL)
-    if state.finish is None and state.pid is not None and is_alive(state.pid, state.pid_created):
-        log.info("run %s is not to be completed: its process %d lives", folder.name, state.pid)
+    if _is_recorded(folder):
         return 0
     try:
         with FileLock(folder / LOCK, timeout=LOCK_WAIT):
+            if _is_recorded(folder):  # resumed, just now
+                return 0
             log.info("recorder %d completes run %s", os.getpid(), folder.name)
             nobody = Outbox(os.open(os.devnull, os.O_WRONLY))
             return _run(Recorder(folder, partial(LocalStore, folder.parents[1]), nobody))
     except Timeout:
         return EXIT_LOCKED
+
+
+def _is_recorded(folder: Path) -> bool:
+    state = read_state(folder / JOURNAL)
+    if state.finish is None and state.pid is not None and is_alive(state.pid, state.pid_created):
+        log.info("run %s is not to be completed: its process %d lives", folder.name, state.pid)
+        return True
+    return False
 
 
 def _run(recorder: Recorder) -> int:

@@ -69,8 +69,17 @@ class _File:
     not_before: float = 0.0
     again: bool = field(default=False)
 
-    def say(self, state: str, why: str = "", **changes: int) -> None:
-        self.record = replace(self.record, state=state, why=why, **changes)
+    def say(
+        self, state: str, why: str = "", *, size: int | None = None, source_size: int | None = None
+    ) -> None:
+        """Note what has become of it; a size that is not given stays."""
+        self.record = replace(
+            self.record,
+            state=state,
+            why=why,
+            size=self.record.size if size is None else size,
+            source_size=self.record.source_size if source_size is None else source_size,
+        )
 
 
 class Kept:

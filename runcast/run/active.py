@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import os
 import sys
-import time
 from contextlib import suppress
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runcast import capture
-from runcast.errors import JournalError, SettingsError, StoreError
+from runcast.errors import SettingsError
 from runcast.run.config import as_mapping
 from runcast.run.exits import ExitWatch, Outcome
-from runcast.run.journal import Journal
-from runcast.run.launch import launch_recorder, parent_created
-from runcast.run.link import RecorderLink
-from runcast.run.live import Run
-from runcast.run.names import make_name
-from runcast.run.plain import plain
-from runcast.run.program import program_facts
-from runcast.run.record import new_run_id
-from runcast.run.roots import Roots, check_logdir
+from runcast.run.roots import check_logdir
+from runcast.run.start import start_run
+from runcast.run.wandb import heed, only, settings_of, tell
 from runcast.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from runcast.run.live import Run
+    from runcast.settings import Mode, Resume
 
 __all__ = ["active_run", "declare", "init"]
 
@@ -55,6 +50,19 @@ def init(
     tensorboard: bool | None = None,
     dir: str | os.PathLike[str] | None = None,  # noqa: A002  the name that W&B's users know
     notebook: bool | None = None,
+    id: str | None = None,  # noqa: A002  see above
+    resume: Resume | bool | None = None,
+    mode: Mode | None = None,
+    tags: Iterable[str] | None = None,
+    notes: str | None = None,
+    group: str | None = None,
+    job_type: str | None = None,
+    reinit: bool | str | None = None,
+    save_code: bool | None = None,
+    settings: Any = None,
+    config_include_keys: Iterable[str] | None = None,
+    config_exclude_keys: Iterable[str] | None = None,
+    **others: Any,
 ) -> Run:
     """Start a run, and its recorder; a run that is active is finished first.
 
@@ -63,70 +71,64 @@ def init(
     `tensorboard` says whether TensorBoard is served: None, once someone looks. `dir` is where runs live. `notebook` says
     whether this is a kernel, which may not wait long at its end; None finds out.
 
-    Raises `SettingsError`, `LogdirError`, or `StoreError` when the folder for runs cannot be made.
+    `resume` lets an earlier run go on: `allow` the one called `id` if it is there, `must` that one or it is an error; with `never` it
+    is one if it is there. `auto` (or True) goes on with the latest run of this project, working folder and script, if that
+    crashed, failed or was interrupted. `mode="disabled"` records nothing; `online` and `offline` are the same while there is no
+    server. `reinit=False` (or `"return_previous"`) returns the active run where there is one. Other arguments of W&B's are taken, and
+    told of where they have no effect.
+
+    Raises `SettingsError`, `LogdirError`, or `StoreError` when the folder for runs cannot be made; `RunLocked` and
+    `RunNotFound` for a run that cannot be resumed.
     """
-    settings = load_settings(project=project, name=name, dir=dir)
-    values = _checked_config(config)
+    given = {
+        "project": project,
+        "name": name,
+        "dir": dir,
+        "id": id,
+        "resume": resume,
+        "mode": mode,
+        "tags": tags,
+    }
+    given |= {"notes": notes, "group": group, "job_type": job_type, "save_code": save_code}
+    heed(others, _KNOWN)
+    said = settings_of(settings)
+    given = {key: said.get(key) if value is None else value for key, value in given.items()}
+    effective = load_settings(**given)
+    values = only(_checked_config(config), config_include_keys, config_exclude_keys)
     watched = [
         check_logdir(logdir) for logdir in ([logdirs] if isinstance(logdirs, (str, os.PathLike)) else logdirs)
     ]
+    if _active is not None and reinit in (False, "return_previous"):
+        return _active
     notebook = in_kernel() if notebook is None else notebook
     if _active is not None:
         _active.leave() if not _active.owned else _active.finish()
+    if effective.from_wandb:
+        tell(f"taken from W&B's environment variables: {', '.join(effective.from_wandb)}")
 
-    cwd = _working_folder()
-    run_id = new_run_id()
-    folder = _make_folder(settings.dir, run_id)
-    created = parent_created()
-    journal = Journal(folder / "run.jsonl", f"kernel:{os.getpid()}")
-    fields = {
-        "project": settings.project or Path(cwd).name or "uncategorized",
-        "name": settings.name or make_name(),
-        "config": plain(values),
-    }
-    try:
-        journal.append(
-            "start",
-            run=run_id,
-            **fields,
-            created=time.time(),
-            pid=os.getpid(),
-            pid_created=created,
-            cwd=cwd,
-            notebook=(_notebook_path() or True) if notebook else None,
-            tensorboard=tensorboard,
-            facts={} if notebook else program_facts(),
-            left_out=settings.left_out,
-        )
-    except JournalError as error:
-        raise StoreError(str(error)) from error
-
-    launch = partial(launch_recorder, folder, cwd=cwd, parent=os.getpid(), created=created)
-    link = RecorderLink(launch, log_file=folder / "recorder.log")
-    run = Run(
-        id=run_id,
-        name=fields["name"],
-        project=fields["project"],
-        folder=folder,
-        journal=journal,
-        link=link,
-        roots=Roots(cwd),
-        config=values,
+    run = start_run(
+        effective,
+        values,
+        notebook=(_notebook_path() or True) if notebook else None,
+        tensorboard=tensorboard,
         sync_tensorboard=sync_tensorboard,
         save=save and all(kept for _, kept in _declared),
-        finish_timeout=settings.finish_timeout,
     )
     for logdir in [*(path for path, _ in _declared if path is not None), *watched]:
         run.watch(logdir)
     _declared.clear()
-    link.start()
-    if sync_tensorboard:
+    run.start()
+    if sync_tensorboard and effective.mode != "disabled":
         capture.patch()
     if sync_tensorboard or capture.is_remembering():
         run.watch_writers()
-    run.watch_console(settings.console, interactive=notebook or _is_prompt())
+    if effective.mode != "disabled":
+        run.watch_console(effective.console, interactive=notebook or _is_prompt())
     _become_active(run, notebook=notebook)
     return run
+
+
+_KNOWN = set(inspect.signature(init).parameters) - {"others"}
 
 
 def declare(logdir: str | os.PathLike[str] | None, *, save: bool) -> None:
@@ -172,26 +174,6 @@ def _checked_config(config: Any) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         message = f"config is a {type(config).__name__}; it must be a mapping of names to values, such as {{'lr': 0.1}}"
         raise SettingsError(message) from error
-
-
-def _working_folder() -> str:
-    try:
-        return str(Path.cwd())
-    except OSError:  # removed under our feet
-        return str(Path.home())
-
-
-def _make_folder(place: Path, run_id: str) -> Path:
-    folder = place / "runs" / run_id
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        message = (
-            f"cannot make the run's folder {folder}: {error.strerror}; "
-            f"let RUNCAST_DIR (or dir=) name a folder that can be written"
-        )
-        raise StoreError(message) from error
-    return folder
 
 
 def _become_active(run: Run, *, notebook: bool) -> None:

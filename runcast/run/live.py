@@ -24,7 +24,7 @@ from runcast.run.roots import Roots, check_logdir
 from runcast.run.saved import files_of, wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from typing_extensions import Self
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from runcast.run.channel import Message
     from runcast.run.console import Capture, ConsoleMode
     from runcast.run.link import RecorderLink
-    from runcast.run.record import State
+    from runcast.run.record import RunRecord, State
     from runcast.run.state import Policy
 
 __all__ = ["Run"]
@@ -50,27 +50,40 @@ class Run:
 
     def __init__(
         self,
-        *,
-        id: str,  # noqa: A002  the field's name everywhere
-        name: str,
-        project: str,
+        record: RunRecord,
         folder: Path,
         journal: Journal,
         link: RecorderLink,
+        *,
         roots: Roots,
         config: Mapping[str, Any],
         sync_tensorboard: bool,
         save: bool,
         finish_timeout: float,
+        step: int = 0,
+        resumed: bool = False,
+        disabled: bool = False,
+        ended_well: Callable[[], None] = lambda: None,
     ) -> None:
-        self.id = id
+        self.id = record.id
         self.folder = folder
+        self.resumed = resumed
+        """Whether this is an earlier run that goes on."""
+        self.disabled = disabled
+        """Whether nothing of it is recorded."""
+        self.group = record.group
+        """The name that runs which belong together share, "" for none."""
+        self.job_type = record.job_type
+        """What the run does in its group, "" if nobody said."""
         self.save_event_files = save
         """Whether event files are kept, or only their scalars; holds for writers opened from now on."""
-        self._name = name
-        self._project = project
+        self._name = record.name
+        self._project = record.project
+        self._tags = record.tags
+        self._text = record.notes
+        self._ended_well = ended_well
         self._config = Config(config, self._config_changed)
-        self._summary = Summary({}, self._summary_changed)
+        self._summary = Summary(record.summary, self._summary_changed)
         self._notes = Notes(journal)
         self._link = link
         self._roots = roots
@@ -86,7 +99,7 @@ class Run:
         self._stop_capture: Callable[[], None] | None = None
         self._children = Children(folder, self._note)
         self._on_finish: list[Callable[[], None]] = []
-        self._log = ValueLog(folder, step=0, warn=self._warn, keep=self._keep, logged=self._summary.logged)
+        self._log = ValueLog(folder, step=step, warn=self._warn, keep=self._keep, logged=self._summary.logged)
 
     def __repr__(self) -> str:
         return f"<Run {self.project}/{self.name} {self.id} {self._state}>"
@@ -127,6 +140,30 @@ class Run:
     def project(self) -> str:
         """The name of the project that the run belongs to."""
         return self._project
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The run's labels; may be set, as in `run.tags += ("final",)`."""
+        return self._tags
+
+    @tags.setter
+    def tags(self, tags: Iterable[str]) -> None:
+        given = [tags] if isinstance(tags, str) else list(tags)
+        if not all(isinstance(tag, str) for tag in given):
+            message = f"a run's tags must be texts, such as ('baseline', 'cnn'), not {tags!r}"
+            raise SettingsError(message)
+        self._tags = tuple(dict.fromkeys(given))
+        self._note("set", values={"tags": list(self._tags)})
+
+    @property
+    def notes(self) -> str:
+        """What there is to say of the run; may be set."""
+        return self._text
+
+    @notes.setter
+    def notes(self, notes: str | None) -> None:
+        self._text = "" if notes is None else str(notes)
+        self._note("set", values={"notes": self._text})
 
     @property
     def config(self) -> Config:
@@ -267,6 +304,10 @@ class Run:
 
     # The recorder
 
+    def start(self) -> None:
+        """Start the recorder."""
+        self._link.start()
+
     def drain(self, timeout: float = 1.0) -> bool:
         """Flush the writers and wait until the recorder has what they wrote; whether it has.
 
@@ -348,6 +389,8 @@ class Run:
             self._console.stop(patience)
         for callback in self._on_finish:
             callback()
+        if state == "finished" and not interrupted:
+            self._ended_well()
         self._note("finish", state=state, interrupted=interrupted, error=error, ended=time.time())
         self._link.end()
         complete = self._link.wait_finished(max(0.0, deadline - time.monotonic()))
@@ -388,7 +431,7 @@ class Run:
 
     @property
     def _recording(self) -> bool:
-        return self._state == "running" and self.owned
+        return self._state == "running" and self.owned and not self.disabled
 
     def _config_changed(self, changed: dict[str, Any]) -> None:
         self._note("set", values={"config": plain(changed)})

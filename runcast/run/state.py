@@ -106,6 +106,8 @@ class RunState:
     following: str = ""
     """The folder of the run that came after this one in its process; empty while there is none."""
     finish: Finish | None = None
+    resumed: int = 0
+    """How often the run has gone on after an end."""
     begun: float = 0.0
     """When the latest process began with the run: its creation, or when it was resumed."""
     gathered: float = 0.0
@@ -188,6 +190,7 @@ class RunState:
         self.run = replace(self.run, state="running", ended=None, facts=facts)
         self._set(entry)
         self.finish = None
+        self.resumed += 1
         self.begun = float(entry["time"])
         self._take_process(entry)
 

@@ -11,11 +11,12 @@ from sqlalchemy.dialects.sqlite import insert
 
 from runcast.errors import StoreError
 from runcast.run.record import RunRecord
+from runcast.run.trials import config_with
 from runcast.store import files, schema
 from runcast.store.database import Database
 from runcast.store.history import read_file, read_files, read_points, read_series, read_summaries
 from runcast.store.paths import FilePath, check_run_id
-from runcast.store.protocol import Append, FileRecord, Points, RunQuery, SeriesRecord
+from runcast.store.protocol import Append, FileRecord, Points, RunQuery, SeriesRecord, SummaryRecord
 from runcast.store.writer import Writer, not_found
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-    from runcast.store.history import SummaryRecord
     from runcast.store.protocol import Appended, Facts, OffsetMismatch
 
 __all__ = ["CRASHED_AFTER", "LocalStore"]
@@ -47,7 +47,7 @@ class LocalStore:
     What survives. The bytes of an append are in the file before the index says so, in one transaction, so after the crash of
     a process the index claims nothing that is not there, and what the file has beyond the recorded size is written again,
     the same. The disk itself is waited for (fdatasync) before the commit, but for appends that follow the file's last wait
-    within a second (longer where so many files grow that waiting would take more than a tenth of the time): of those the
+    within a second (longer where so many files grow that waiting would take more than a fiftieth of the time): of those the
     index keeps a checksum. When a store first appends to a file, it compares: a file that is shorter than recorded, or whose
     unwaited-for end is not what was recorded (the machine crashed), is indexed anew from its bytes, and `append` answers the
     smaller size. Nothing else is trusted but what the index has committed.
@@ -115,8 +115,11 @@ class LocalStore:
             values = {name: value for name in names if (value := getattr(facts, name)) is not None}
             if facts.config:
                 values["config"] = _dump({**json.loads(row.config), **facts.config})
+            if facts.state == "running":
+                values["ended"] = None
             if facts.facts:
-                values["facts"] = _dump({**json.loads(row.facts), **facts.facts})
+                merged = {**json.loads(row.facts), **facts.facts}
+                values["facts"] = _dump({name: fact for name, fact in merged.items() if fact is not None})
             if facts.ended is not None:
                 change.fold()
             if values:
@@ -215,10 +218,7 @@ class LocalStore:
             return read_points(connection, run, (root, source, tag), step_range, pixels)
 
     def summaries(self, run: str, root: str, source: str, tag: str) -> Sequence[SummaryRecord]:
-        """Return where the bytes of images, histograms and the like are: those that count, in step order.
-
-        Raises `SeriesNotFound`.
-        """
+        """See `Store.summaries`."""
         with self._database.read() as connection:
             self._run_row(connection, run)
             return read_summaries(connection, run, (root, source, tag))
@@ -238,6 +238,7 @@ class LocalStore:
 
     def _record(self, row: Any) -> RunRecord:
         alive = row.created if row.heartbeat is None else row.heartbeat
+        facts = json.loads(row.facts)
         stale = row.state == "running" and alive < self._clock() - CRASHED_AFTER
         return RunRecord(
             row.id,
@@ -247,8 +248,8 @@ class LocalStore:
             row.created,
             row.ended,
             row.heartbeat,
-            json.loads(row.config),
-            json.loads(row.facts),
+            config_with(json.loads(row.config), facts),
+            facts,
         )
 
 

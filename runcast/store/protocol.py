@@ -26,6 +26,7 @@ __all__ = [
     "RunQuery",
     "SeriesRecord",
     "Store",
+    "SummaryRecord",
 ]
 
 
@@ -102,6 +103,17 @@ class Points:
 
 
 @dataclass(frozen=True, slots=True)
+class SummaryRecord:
+    """A summary that is not a scalar: bytes [offset, offset + length) of the run's file `path` are its whole record."""
+
+    step: int
+    wall_time: float
+    path: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunQuery:
     """Which runs: newest first; None means any."""
 
@@ -112,7 +124,10 @@ class RunQuery:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What to change of a run; None leaves it, `config` and `facts` are merged key by key."""
+    """What to change of a run; None leaves it, `config` and `facts` are merged key by key; a fact that is None is taken away.
+
+    The state `running` takes the run's end away: it goes on.
+    """
 
     name: str | None = None
     project: str | None = None
@@ -197,6 +212,12 @@ class Store(Protocol):
 
         With `pixels`, at most first, min, max and last of each of that many equal buckets of the step range: no spike is
         lost. Raises `SeriesNotFound`.
+        """
+
+    def summaries(self, run: str, root: str, source: str, tag: str) -> Sequence[SummaryRecord]:
+        """Return where the bytes of images, histograms and the like are: those that count, in step order.
+
+        Raises `SeriesNotFound`.
         """
 
     def changes(self, since: int) -> tuple[int, Sequence[str]]:
