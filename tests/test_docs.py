@@ -20,10 +20,19 @@ from runcast.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+TOGETHER = {"reading.md"}  # pages whose snippets go on from each other
+
+
+def snippets_of(name: str, text: str) -> list[str]:
+    """The programs and signatures that a page shows."""
+    found = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return ["\n".join(found)] if name in TOGETHER else found
+
+
 SNIPPETS = [
     pytest.param(code, id=f"{name}-{number}")
     for name, text in PAGES.items()
-    for number, code in enumerate(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    for number, code in enumerate(snippets_of(name, text))
 ]
 
 

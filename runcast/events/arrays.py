@@ -35,7 +35,8 @@ class _Kind(NamedTuple):
 def _bfloat16(bits: NDArray[Any]) -> NDArray[Any]:
     if _are_float32(bits):
         return bits.view(np.float32)
-    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    widened: NDArray[Any] = (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return widened
 
 
 def _half(bits: NDArray[Any]) -> NDArray[Any]:
@@ -54,7 +55,8 @@ def _are_float32(bits: NDArray[Any]) -> bool:
 
 def _float8_e5m2(bits: NDArray[Any]) -> NDArray[Any]:
     """Return the float16 that begins with the same eight bits, widened."""
-    return (bits.astype(np.uint16) << np.uint16(8)).view(np.float16).astype(np.float32)
+    widened: NDArray[Any] = (bits.astype(np.uint16) << np.uint16(8)).view(np.float16).astype(np.float32)
+    return widened
 
 
 def _float8_e4m3(bits: NDArray[Any]) -> NDArray[Any]:

@@ -145,7 +145,7 @@ def _values(event: Any, what: str | None) -> tuple[Logged, ...]:
 
 
 def _logged(value: Any, step: int, wall_time: float) -> Logged:
-    form = value.WhichOneof("value") or ""
+    form: Form = value.WhichOneof("value") or ""
     metadata = _metadata(value.metadata) if value.HasField("metadata") else None
     return Logged(
         value.tag or value.node_name,

@@ -76,7 +76,7 @@ def read_metadata(content: bytes) -> tuple[str, Part, dict[str, Any]]:
         config = json.loads(data.json_config) if data.json_config else {}
     except (ValueError, RecursionError):
         config = {}
-    part = _PARTS[data.content_type] if 0 <= data.content_type < len(_PARTS) else ""
+    part: Part = _PARTS[data.content_type] if 0 <= data.content_type < len(_PARTS) else ""
     return data.name, part, config if isinstance(config, dict) else {}
 
 

@@ -29,9 +29,5 @@ def read(value: Logged, metadata: Metadata) -> str | NDArray[Any]:  # noqa: ARG0
     encoded = array_of(value.message)
     if encoded.dtype != object:
         raise BadValue(f"tag {value.tag!r}, step {value.step}: text is strings, not {encoded.dtype}")
-    texts = np.empty(encoded.shape, object)
-    texts.flat = [each.decode("utf-8", "replace") for each in encoded.flat]
-    if texts.size == 1:
-        text: str = texts.item()
-        return text
-    return texts
+    texts = [each.decode("utf-8", "replace") for each in encoded.flat]
+    return texts[0] if len(texts) == 1 else np.array(texts, object).reshape(encoded.shape)
