@@ -131,7 +131,8 @@ def flush_at_exit() -> None:
     _flushed_at_exit = os.getpid()
     process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
     if process is not None and util is not None and process.parent_process() is not None:
-        util.Finalize(None, capture.flush_all, args=(FLUSH,), exitpriority=10)
+        # Before the queues are closed (10) through which tensorboardX sends its points to its thread.
+        util.Finalize(None, capture.flush_all, args=(FLUSH,), exitpriority=100)
 
 
 _flushed_at_exit: int | None = None

@@ -4,6 +4,7 @@ import os
 import signal
 import textwrap
 import time
+from pathlib import Path
 
 import nbformat
 import psutil
@@ -215,6 +216,22 @@ def test_a_forked_child_does_not_end_the_run(kernels, store):
     kernel.run(TRAIN)
     assert store.run(run.id).state == "running"
     assert sum(series.count for series in store.series(run.id) if series.tag == "loss") == 20
+
+
+def test_a_script_that_a_cell_starts_is_part_of_the_run(kernels, ended, steps, store):
+    """`!python train.py` is recorded without a logdir, wherever it writes, and the panel has it all when its cell ends."""
+    Path("train.py").write_text("import os; os.makedirs('elsewhere'); os.chdir('elsewhere')\n" + TRAIN)
+    kernel = kernels()
+    shown(kernel)
+    done = kernel.run("import sys\n!{sys.executable} train.py")
+    assert (done.status, done.text) == ("ok", "")
+    (run,) = store_runs(store)()
+    assert steps(run, "loss") == list(range(20))
+    (series,) = [series for series in store.series(run.id) if series.tag == "loss"]
+    assert (series.root, series.source) == ("cwd", "elsewhere/logs/train")
+    assert kernel.run("%runcast finish").status == "ok"
+    ended()
+    assert steps(run, "loss") == list(range(20))
 
 
 def test_a_hook_that_fails_is_only_reported(kernels):
