@@ -45,6 +45,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     if session is None:
         return
     session.finish()
+    session.close()
     atexit.unregister(session.at_exit)
     shell.events.unregister("pre_run_cell", session.pre_run_cell)
     shell.events.unregister("post_run_cell", session.post_run_cell)

@@ -12,7 +12,7 @@ from runcast.errors import SettingsError
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["Form", "Frontend", "cell_id", "detect", "form"]
+__all__ = ["Form", "Frontend", "cell_id", "cell_number", "detect", "form"]
 
 Frontend = Literal["browser", "client", "terminal"]
 """Who asks for cells: a page (JupyterLab, Notebook, Colab, VS Code), a program on jupyter_client (nbclient, papermill,
@@ -55,6 +55,17 @@ def cell_id(shell: InteractiveShell) -> str | None:
     """Return the notebook's id of the cell that is being executed, where the front end tells it."""
     found = _request(shell).get("metadata", {}).get("cellId")
     return str(found) if found else None
+
+
+def cell_number(shell: InteractiveShell, *, begun: bool) -> int:
+    """Return the number of the cell that is being executed; `begun` says whether its source has been stored already.
+
+    IPython counts on before a cell runs (9.16 and later) or after it.
+    """
+    stored = len(getattr(shell.history_manager, "input_hist_raw", ()))
+    number = stored - 1 if begun else stored
+    count = int(shell.execution_count)
+    return number if number in (count, count - 1) else count
 
 
 def _request(shell: InteractiveShell) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runcast.errors import LogdirError, RuncastError
-from runcast.extension.frontend import cell_id, detect, form
+from runcast.extension.frontend import cell_id, cell_number, detect, form
+from runcast.extension.history import NotebookHistory
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
@@ -53,6 +54,9 @@ class Session:
         self._depth = 0
         self._interrupted = False
         self._cell_run: tuple[Run, int] | None = None
+        self._cell_number: int | None = None
+        self._history = NotebookHistory(shell, self.report)
+        self._history_run: Run | None = None
 
     @property
     def owned(self) -> bool:
@@ -93,6 +97,7 @@ class Session:
         atexit.unregister(self.at_exit)
         atexit.register(self.at_exit)
         self._mark(run, "begin")
+        self._keep_history(run)
         self._show(run, shown, options)
         return run
 
@@ -109,6 +114,10 @@ class Session:
             run.finish(outcome.state, error=outcome.error, interrupted=outcome.interrupted, timeout=FINISH)
         self._close_view()
         return run
+
+    def close(self) -> None:
+        """Let go of the shell; the run is finished."""
+        self._history.close()
 
     def report(self, problem: str) -> None:
         """Keep a problem for `%runcast status`: it is no reason to disturb a training."""
@@ -139,12 +148,21 @@ class Session:
             self.report(f"after-cell hook: {error!r}")
 
     def _begin(self) -> None:
-        if self._depth == 1 and (run := self.run) is not None:
+        if self._depth != 1:
+            return
+        self._cell_number = cell_number(self.shell, begun=False)
+        self._history.cell_begins(self._cell_number)
+        if (run := self.run) is not None:
             self._mark(run, "begin")
+            self._keep_history(run)
 
     def _end(self, result: ExecutionResult | None) -> None:
         run = self.run
         error = None if result is None else result.error_before_exec or result.error_in_exec
+        if self._depth <= 1 and result is not None and result.execution_count is not None:
+            self._history.cell_ended(result.execution_count, error)
+        if run is not None:
+            self._keep_history(run)
         if run is None:
             self._close_view()
             return
@@ -167,9 +185,24 @@ class Session:
             run.finish_at_exit(Outcome("finished", None, self._interrupted), EXIT)
         self._close_view()
 
+    def _keep_history(self, run: Run) -> None:
+        """Keep the notebook with this run, unless code is not to be kept."""
+        if run is self._history_run:
+            return
+        from runcast.run.record import NOTEBOOK
+        from runcast.settings import load_settings
+
+        self._history_run = run
+        if not load_settings().save_code or getattr(self.shell, "kernel", None) is None:
+            self._history.keep_in(None)
+            return
+        self._history.keep_in(run.folder / NOTEBOOK)
+        run.on_finish(self._history.stop)
+
     def _mark(self, run: Run, event: str, error: BaseException | None = None) -> None:
         text = None if error is None else f"{type(error).__name__}: {error}"
-        run.mark_cell(event, self.shell.execution_count, cell_id(self.shell), text)
+        number = cell_number(self.shell, begun=True) if self._cell_number is None else self._cell_number
+        run.mark_cell(event, number, cell_id(self.shell), text)
 
     # What is shown
 
