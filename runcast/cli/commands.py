@@ -43,22 +43,41 @@ def runcast(context: click.Context, place: Path | None) -> None:
 
 @runcast.command()
 @click.option("-p", "--project", metavar="P", help="Only runs of this project.")
+@click.option(
+    "-t",
+    "--tag",
+    "tags",
+    metavar="T",
+    multiple=True,
+    help="Only runs with this tag; several: with all of them.",
+)
+@click.option("-g", "--group", metavar="G", help="Only runs of this group.")
 @click.option("-n", "limit", metavar="N", type=click.IntRange(min=0), help="The newest N runs (0: all).")
 @as_json
 @click.pass_obj
-def runs(place: Path | None, project: str | None, limit: int | None, as_json: bool) -> None:
+def runs(
+    place: Path | None,
+    project: str | None,
+    tags: tuple[str, ...],
+    group: str | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
     """List runs, newest first: the newest 50, or all of them with --json."""
     from runcast.cli import shapes, tables
     from runcast.store.protocol import RunQuery
 
     count = (None if as_json else DEFAULT_RUNS) if limit is None else (limit or None)
     store = _open(place)
-    found = [] if store is None else store.runs(RunQuery(project=project, limit=count and count + 1))
+    query = RunQuery(project=project, tags=tags, group=group, limit=count and count + 1)
+    found = [] if store is None else store.runs(query)
     listed = [(run, [] if store is None else store.series(run.id)) for run in found[:count]]
     if as_json:
         click.echo(shapes.dumps([shapes.run_shape(run, series) for run, series in listed]))
     elif not listed:
-        what = f"no runs of project {project!r}" if project is not None else "no runs yet"
+        of = {"of project": project, "with tag": " and ".join(tags) or None, "of group": group}
+        wanted = " ".join(f"{word} {value!r}" for word, value in of.items() if value is not None)
+        what = f"no runs {wanted}" if wanted else "no runs yet"
         click.echo(f"{what} in {_folder(place)}")
     else:
         tables.show_runs(

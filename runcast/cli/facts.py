@@ -33,7 +33,13 @@ def fact_lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if python := facts.get("python"):
         yield "python", f"{python} · {facts['executable']}" if facts.get("executable") else str(python)
     for key, value in facts.items():
-        if key not in _TOLD:
+        if key in _TOLD or value is None:
+            continue
+        if isinstance(value, dict) and key == "summary":
+            yield key, "\n".join(f"{name} = {plain(each)}" for name, each in value.items())
+        elif isinstance(value, list) and key == "tags":
+            yield key, ", ".join(map(str, value))
+        else:
             yield key, plain(value)
 
 

@@ -138,6 +138,11 @@ class LocalStore:
             statement = statement.where(_run.project == query.project)
         if query.state is not None:
             statement = statement.where(state == query.state)
+        if query.group is not None:
+            statement = statement.where(func.json_extract(_run.facts, "$.group") == query.group)
+        for tag in query.tags:
+            tags = func.json_each(_run.facts, "$.tags").table_valued("value")
+            statement = statement.where(select(1).select_from(tags).where(tags.c.value == tag).exists())
         with self._database.read() as connection:
             return [self._record(row) for row in connection.execute(statement)]
 

@@ -120,6 +120,9 @@ class RunQuery:
     project: str | None = None
     state: str | None = None
     limit: int | None = None
+    tags: tuple[str, ...] = ()
+    """Those that a run must have, all of them."""
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
