@@ -1,9 +1,9 @@
-"""What recording costs: `python benchmarks/record.py [--files N] [--rate R] [--seconds S] [--warm-up S]`.
+"""What recording costs: `python benchmarks/record.py [--files N] [--idle N] [--rate R] [--seconds S] [--warm-up S]`.
 
-N event files, each in a folder of its own, get R scalars a second each, one after the other as trainings would; a real recorder
-process records them. Printed are its processor time, as a part of one core, and the lag: the time from a write to the moment
-at which another process reads a file size from the store that includes it. There is no panel. Many files take a longer warm-up: the
-recorder rests some seconds after it has met them all.
+N event files, each in a folder of its own, get R scalars a second each, one after the other as trainings would; idle ones get
+one at the start. A real recorder process records them. Printed are its processor time, as a part of one core, and the lag: the
+time from a write to the moment at which another process finds the point among the series that it reads from the store. There is
+no panel.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import deque
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -52,7 +53,9 @@ class Load:
         self._run = run
         self._rate = rate
         self._written = 0
-        self._waiting: dict[str, deque[tuple[int, float]]] = {str(writer.path): deque() for writer in writers}
+        self._waiting: dict[str, deque[tuple[int, float]]] = {
+            writer.path.parent.name: deque() for writer in writers
+        }
 
     def go(self, seconds: float) -> None:
         """Write and watch for so long."""
@@ -69,22 +72,24 @@ class Load:
 
     def _write(self) -> None:
         step, number = divmod(self._written, len(self._writers))
-        path = self._writers[number].path
-        self._writers[number].scalars({"loss": 1 / (step + 1)}, step)
-        self._waiting[str(path)].append((path.stat().st_size, time.perf_counter()))
+        writer = self._writers[number]
+        writer.scalars({"loss": 1 / (step + 1)}, step)
+        self._waiting[writer.path.parent.name].append((step, time.perf_counter()))
         self._written += 1
 
     def _look(self) -> None:
-        for file in self._store.files(self._run):
-            waiting = self._waiting.get(file.source_path, ())
-            seen = time.perf_counter()
-            while waiting and waiting[0][0] <= file.size:
+        found = self._store.series(self._run)
+        seen = time.perf_counter()
+        for series in found:
+            waiting = self._waiting.get(series.source, ())
+            while waiting and waiting[0][0] <= series.last_step:
                 self.lags.append(seen - waiting.popleft()[1])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=50, help="event files")
+    parser.add_argument("--idle", type=int, default=0, help="event files that do not grow")
     parser.add_argument("--rate", type=float, default=10, help="scalars a second in each")
     parser.add_argument("--seconds", type=float, default=10, help="seconds of recording that count")
     parser.add_argument("--warm-up", type=float, default=5, help="seconds of recording before those")
@@ -94,6 +99,9 @@ def main() -> None:
         logdir = folder / "logs"
         run = start_run(folder / "store", logdir)
         writers = [EventWriter(logdir / f"{n:03}" / event_file_name()) for n in range(options.files)]
+        for n in range(options.idle):
+            with closing(EventWriter(logdir / f"idle{n}" / event_file_name())) as writer:
+                writer.scalars({"loss": 1.0}, 0)
         created = repr(psutil.Process().create_time())
         command = [sys.executable, "-m", "runcast.recorder", run, "--parent", str(os.getpid())]
         with (
@@ -115,7 +123,7 @@ def main() -> None:
         busy = after.user + after.system - before.user - before.system
     cuts = statistics.quantiles(load.lags, n=100)
     print(
-        f"{options.files} files, {options.rate:g} scalars a second each, for {took:.0f} s: {len(load.lags)} seen"
+        f"{options.files} files ({options.idle} more idle), {options.rate:g} scalars a second each, for {took:.0f} s: {len(load.lags)} seen"
     )
     print(f"recorder: {100 * busy / took:.1f} % of one core")
     print(

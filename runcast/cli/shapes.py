@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from runcast.run.record import OWN_ROOT
+from runcast.run.trials import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +29,18 @@ def run_shape(run: RunRecord, series: Sequence[SeriesRecord]) -> dict[str, Any]:
         "state": run.state,
         "created": run.created,
         "ended": run.ended,
+        "tags": list(run.tags),
+        "notes": run.notes,
+        "group": run.group,
+        "job_type": run.job_type,
         "config": run.config,
-        "summary": summary(series),
+        "summary": _summary(run, series),
     }
+
+
+def _summary(run: RunRecord, series: Sequence[SeriesRecord]) -> dict[str, Any]:
+    last = {(each.root, each.source, each.tag): each.last for each in series if each.plugin == "scalars"}
+    return {**summary(series), **summary_of(run.facts, last), **run.summary}
 
 
 def series_shape(series: SeriesRecord) -> dict[str, Any]:

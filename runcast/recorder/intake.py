@@ -15,6 +15,8 @@ from runcast.recorder.outage import Outage
 from runcast.recorder.report import child_row, file_json
 from runcast.recorder.sources import OLDER, Sources
 from runcast.recorder.steps import Steps
+from runcast.recorder.trials import Trials
+from runcast.recorder.turns import Turns
 from runcast.store.protocol import FileRecord
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ __all__ = ["Intake"]
 
 DISCOVERY = 1.0
 """Seconds between looks for new files, at least."""
+
+DISCOVERY_TIME, DISCOVERY_WORK = 0.05, 0.01
+"""The parts of the time, and of a core, that looking for new files may take: where it takes long it is done less often."""
 
 SLOWEST_DISCOVERY = 30.0
 """Seconds between looks for new files, at most, however long a look takes."""
@@ -71,6 +76,8 @@ class Intake:
         self._held: dict[str, tuple[float, float]] = {}
         self._next_discovery = 0.0
         self._next_note = 0.0
+        self.trials = Trials()
+        self._turns = Turns()
         self._round: deque[Pump] = deque()
         self._final = False
         self._alone = False
@@ -100,7 +107,8 @@ class Intake:
     def look(self, state: RunState, *, urgent: Iterable[str] = (), final: bool = False) -> tuple[bool, bool]:
         """Record what is there now: whether anything was recorded, and whether there is more at once.
 
-        Files named in `urgent` come first. With `final`, bytes at a file's end that fail verification get no more time, and
+        Files named in `urgent` come first, and then all the others; otherwise those that have not moved lately take turns (see
+        `Turns`) until there is no time left for that. With `final`, bytes at a file's end that fail verification get no more time, and
         are set aside.
         """
 
@@ -111,11 +119,13 @@ class Intake:
             first = [pump for path in urgent if (pump := sources.find(path)) is not None]
             if first:
                 self._together(deque(dict.fromkeys(first)), sources, ledger, store, final=final)
-            moved, more = self._pump(sources, ledger, store, final=final)
+            everything = final or self._hurried or bool(first)
+            moved, more = self._pump(sources, ledger, store, everything=everything, final=final)
             assert state.run is not None
             more |= self._keep(store, state, sources, final=final)
             ledger.note_run(state.run, now)
             if now >= self._next_note:
+                self.trials.note(store, ledger.run)
                 ledger.note_files(sources.records(stored=True), now)
                 self._next_note = now + INTERVAL
             return moved, more
@@ -139,6 +149,7 @@ class Intake:
                 replace(file, state="recorded") if file.state == "recording" else file
                 for file in sources.records(stored=True)
             ]
+            self.trials.note(store, ledger.run)
             ledger.note_files(done, time.monotonic(), everything=True)
             ledger.end(state.run)
             return True
@@ -210,19 +221,24 @@ class Intake:
     def _discover(self, sources: Sources, state: RunState, now: float) -> None:
         if now < self._next_discovery:
             return
+        work = time.thread_time()
         sources.discover(state, self._reread, hold=not self._hurried)
         for place in sources.places():
             self._warn(place.why)
-        cost = time.monotonic() - now
-        self._next_discovery = now + min(max(DISCOVERY, 20 * cost), SLOWEST_DISCOVERY)
+        took, work = time.monotonic() - now, time.thread_time() - work
+        wait = max(DISCOVERY, took / DISCOVERY_TIME, work / DISCOVERY_WORK)
+        self._next_discovery = now + min(wait, SLOWEST_DISCOVERY)
 
-    def _pump(self, sources: Sources, ledger: Ledger, store: Store, *, final: bool) -> tuple[bool, bool]:
-        """Give each file a step, in rounds; a round that takes longer than `SLICE` seconds goes on with the next call."""
+    def _pump(
+        self, sources: Sources, ledger: Ledger, store: Store, *, everything: bool, final: bool
+    ) -> tuple[bool, bool]:
+        """Give each file whose turn it is a step, in rounds; a round that takes longer than `SLICE` seconds goes on with the next call."""
         if final != self._final:
             self._final = final
             self._round.clear()
         if not self._round:
-            self._round.extend(sources.pumps)
+            dealt = self._turns.deal(sources.pumps, time.monotonic())
+            self._round.extend(sources.pumps if everything else dealt)
             self._alone = False
         moved = more = False
         stop = time.monotonic() + SLICE
@@ -289,8 +305,11 @@ class Intake:
             self._hold(pump, now)
             raise outcome
         self._held.pop(pump.path, None)
+        if outcome.moved:
+            self._turns.moved(pump, now)
         if outcome.batch is not None:
             self._panels.add(pump.path, outcome.batch)
+            self.trials.add(pump.path, outcome.batch)
         if pump.state == "replaced":
             ledger.note_files([pump.record(stored=True)], now, everything=True)
             sources.succeed(pump)

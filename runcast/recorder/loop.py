@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from runcast.errors import JournalError
@@ -18,6 +18,7 @@ from runcast.recorder.system import SystemMetrics
 from runcast.run.journal import Journal, read_journal
 from runcast.run.record import OWN_ROOT, RunRecord
 from runcast.run.state import RunState
+from runcast.run.trials import config_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,11 +38,17 @@ STOPPED = 143
 BUSY, IDLE = 0.2, 1.0
 """Seconds between looks at the files while they move, and when nothing has moved for a while."""
 
-REST = 20.0
-"""How many times as long as it worked the recorder rests, so that many files do not take a core from the training…"""
+SPARING = 1 / 30
+"""The part of a core that looks may take where many files grow, so that recording does not take one from the training…"""
 
-LONGEST_REST = 5.0
-"""… but no longer than this, in seconds."""
+FRESH, SHARE = 0.4, 1 / 20
+"""… unless they would be further apart than this, in seconds: before that, they may take this part of a core…"""
+
+LONGEST_REST = 1.0
+"""… and they are never further apart than this, in seconds, whatever they cost."""
+
+SMOOTHING = 0.2
+"""The part that one look has in the mean of what looks cost: now and then one costs more, and the next need not be late for it."""
 
 DRAIN = 0.9
 """Seconds that a `drain` may wait for bytes to come: the kernel waits 1 s."""
@@ -103,7 +110,7 @@ class Recorder:
         self._drains: list[_Drain] = []
         self._next_look = 0.0
         self._pause = BUSY
-        self._work = 0.0
+        self._work = self._usual_work = 0.0
 
     def record(self) -> int:
         """Record until the run ends or `stopping` is set; return the process's exit status."""
@@ -139,7 +146,9 @@ class Recorder:
 
     def _run(self) -> RunRecord:
         run = self._state.run
-        return run if run is not None else RunRecord(self._folder.name, "", "", "running", time.time())
+        if run is None:
+            return RunRecord(self._folder.name, "", "", "running", time.time())
+        return replace(run, config=config_with(run.config, self._intake.trials.facts))
 
     def _over(self) -> bool:
         """Whether the run has ended, or its process has."""
@@ -163,9 +172,10 @@ class Recorder:
             self._next_look = started
             return True
         self._pause = BUSY if moved else min(1.2 * self._pause, IDLE)
-        rest = max(self._pause, min(REST * self._work, LONGEST_REST))
-        self._next_look = started + max(rest, self._intake.wait())
+        self._usual_work += SMOOTHING * (self._work - self._usual_work)
         self._work = 0.0
+        rest = max(self._pause, _rest(self._usual_work))
+        self._next_look = started + max(rest, self._intake.wait())
         return False
 
     def _read_journal(self) -> None:
@@ -330,3 +340,8 @@ class Recorder:
             log.warning("%s", error)
             self._state.fold({"op": "finish", "state": "crashed", "ended": ended})
         self._read_journal()
+
+
+def _rest(work: float) -> float:
+    """Return how many seconds after a look began the next should, given the processor time that looks take."""
+    return min(work / SPARING, max(FRESH, work / SHARE), LONGEST_REST)

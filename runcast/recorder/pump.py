@@ -8,7 +8,7 @@ import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from runcast.events.discover import is_event_file
 from runcast.recorder.delivery import Delivered, Replaced, ScalarsOnly, Verbatim
@@ -40,6 +40,11 @@ _MOST_LOGGED = 100
 
 log = logging.getLogger(__name__)
 
+_BEYOND = 4 << 10
+"""Bytes that are read beyond the size that was just looked up: the source may have grown."""
+
+_BINARY = getattr(os, "O_BINARY", 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -50,8 +55,7 @@ class Step:
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
+class _Mark(NamedTuple):
     """What tells that a source has changed since it was last looked at."""
 
     size: int
@@ -71,6 +75,7 @@ class Pump:
     def __init__(self, origin: Path, path: str, *, save: bool, in_place: bool = False) -> None:
         self.origin = origin
         self.path = path
+        self._name = str(origin)
         self.save = save
         self.in_place = in_place
         self.state = "recording"
@@ -116,7 +121,7 @@ class Pump:
             size=size,
             records=self.records,
             skipped=self.skipped,
-            source_path=str(self.origin),
+            source_path=self._name,
             source_size=self.size - recorded + size,
             state=self.state,
             why="; ".join(filter(None, told)),
@@ -176,7 +181,7 @@ class Pump:
         if self.state == "replaced" or (self.state == "unreadable" and now < self._retry_at):
             return None
         try:
-            status = os.stat(self.origin)  # noqa: PTH116  hundreds of files, five times a second
+            status = os.stat(self._name)  # noqa: PTH116  hundreds of files, several times a second
         except FileNotFoundError:
             self._unsure = True
             if self._mark is None:
@@ -199,13 +204,14 @@ class Pump:
         verify = self._unsure or rewritten or mark.size < delivery.cursor
         head, tail = delivery.ends() if verify else (b"", b"")
         try:
-            with self.origin.open("rb") as source:
-                for offset, known in ((0, head), (delivery.cursor - len(tail), tail)):
-                    source.seek(offset)
-                    if known and source.read(len(known)) != known:
-                        raise Replaced
-                source.seek(delivery.cursor)
-                data = source.read(self._chunk)
+            source = os.open(self._name, os.O_RDONLY | _BINARY)
+            try:
+                if verify and not (_has(source, 0, head) and _has(source, delivery.cursor - len(tail), tail)):
+                    raise Replaced
+                os.lseek(source, delivery.cursor, os.SEEK_SET)
+                data = os.read(source, min(self._chunk, max(0, mark.size - delivery.cursor) + _BEYOND))
+            finally:
+                os.close(source)
         except OSError as error:
             self._rest(
                 "unreadable",
@@ -290,3 +296,9 @@ class Pump:
         self.state, self.why = state, why
         self._rests = True
         self._retry_at = retry_at
+
+
+def _has(source: int, offset: int, known: bytes) -> bool:
+    """Whether the open file `source` has those bytes at an offset."""
+    os.lseek(source, offset, os.SEEK_SET)
+    return not known or os.read(source, len(known)) == known

@@ -27,7 +27,7 @@ def write_at(path: Path, offset: int, data: bytes | memoryview) -> None:
 
     Raises `StoreError`; the file may then hold some of the bytes, and writing them again is right.
     """
-    with _explained("write", path):
+    try:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
         except FileNotFoundError:
@@ -40,6 +40,8 @@ def write_at(path: Path, offset: int, data: bytes | memoryview) -> None:
                 view = view[os.write(fd, view) :]
         finally:
             os.close(fd)
+    except OSError as error:
+        raise _explanation("write", path, error) from error
 
 
 def replace(path: Path, data: bytes | Path) -> int:
@@ -125,9 +127,13 @@ def _explained(verb: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = "check its permissions, or set RUNCAST_DIR to a folder that can be written"
-        if error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}:
-            advice = "free space on its disk; what is missing is recorded then"
-        elif verb == "read":
-            advice = "check that the run's folder is whole"
-        raise StoreError(f"cannot {verb} {path} ({error.strerror or error}): {advice}") from error
+        raise _explanation(verb, path, error) from error
+
+
+def _explanation(verb: str, path: Path, error: OSError) -> StoreError:
+    advice = "check its permissions, or set RUNCAST_DIR to a folder that can be written"
+    if error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}:
+        advice = "free space on its disk; what is missing is recorded then"
+    elif verb == "read":
+        advice = "check that the run's folder is whole"
+    return StoreError(f"cannot {verb} {path} ({error.strerror or error}): {advice}")

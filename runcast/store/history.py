@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,25 +13,14 @@ from runcast.store.bounds import Bounds
 from runcast.store.chunks import left_in_chunk
 from runcast.store.columns import Columns, decode
 from runcast.store.index import SCALARS, read_spans
-from runcast.store.protocol import FileRecord, Points, SeriesRecord
+from runcast.store.protocol import FileRecord, Points, SeriesRecord, SummaryRecord
 from runcast.store.recent import Grown, Parts, of_series, read_grown, read_recent
 from runcast.store.supersession import purged, standing
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
-__all__ = ["SummaryRecord", "read_file", "read_files", "read_points", "read_series", "read_summaries"]
-
-
-@dataclass(frozen=True, slots=True)
-class SummaryRecord:
-    """A summary that is not a scalar: bytes [offset, offset + length) of the run's file `path` are its whole record."""
-
-    step: int
-    wall_time: float
-    path: str
-    offset: int
-    length: int
+__all__ = ["read_file", "read_files", "read_points", "read_series", "read_summaries"]
 
 
 _FILE = [getattr(schema.file.c, name) for name in Grown._fields]

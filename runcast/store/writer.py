@@ -36,7 +36,7 @@ __all__ = ["Writer", "not_found"]
 SYNC_INTERVAL = 1.0
 """Seconds for which a file's appends may share one wait for the disk, at least."""
 
-SYNC_SHARE = 0.1
+SYNC_SHARE = 0.02
 """The part of the time that may be spent on waiting for the disk, before the interval grows."""
 
 MOST_RUNS = 8
