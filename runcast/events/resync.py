@@ -13,8 +13,11 @@ __all__ = ["BAD_CHECKSUM", "LOST_FRAMING", "Resync"]
 BAD_CHECKSUM = "the data checksum does not match"
 LOST_FRAMING = "no valid record header"
 
-_SCAN_BLOCK = 1 << 10
+_SCAN_BLOCK = 1 << 7
 _SCAN_BLOCK_MAX = 1 << 20
+
+_FEW = 64
+"""Candidates below which trying one after the other beats trying them at once."""
 
 
 class Resync:
@@ -77,7 +80,7 @@ class Resync:
                 if self._budget <= 0:
                     jumped_to = position + OVERHEAD + length
             start = max(stop, jumped_to)
-            block = min(2 * block, _SCAN_BLOCK_MAX)
+            block = min(4 * block, _SCAN_BLOCK_MAX)
         return None
 
 
@@ -86,6 +89,9 @@ def _headers(view: memoryview, start: int, stop: int) -> list[tuple[int, int]]:
     lengths = np.ndarray((stop - start,), "<u8", view, start, (1,))
     room = np.arange(len(view) - OVERHEAD - start, len(view) - OVERHEAD - stop, -1, dtype=np.uint64)
     at = np.flatnonzero(lengths <= room)
+    if len(at) < _FEW:
+        tried = [(position, payload_length(view, position)) for position in (start + at).tolist()]
+        return [(position, length) for position, length in tried if length is not None]
     length = lengths[at]
     stored = np.ndarray((stop - start,), "<u4", view, start + 8, (1,))[at]
     valid = masked_length_crc(length) == stored
