@@ -118,7 +118,8 @@ def array_of(tensor: Any) -> NDArray[Any]:
         stored = _stored(tensor, kind)
     except (ValueError, OverflowError) as error:
         raise BadValue(f"a tensor's content does not fit its dtype {tensor.dtype}: {error}") from error
-    meant = stored if kind.meant is None else kind.meant(stored)
+    with np.errstate(all="ignore"):  # a signaling NaN is a value like any other
+        meant = stored if kind.meant is None else kind.meant(stored)
     return _shaped(meant.astype(meant.dtype.newbyteorder("="), copy=False), shape, 0)
 
 

@@ -55,7 +55,8 @@ def read(value: Logged, metadata: Metadata) -> Histogram:  # noqa: ARG001 - as a
     rows = array_of(value.message)
     if rows.ndim != 2 or rows.shape[1] != 3 or rows.dtype.kind not in "fiu":
         raise BadValue(f"{_where(value)}: a histogram has the shape (buckets, 3), not {rows.shape}")
-    return Histogram(*rows.astype(np.float64).T)
+    with np.errstate(all="ignore"):  # a signaling NaN is a value like any other
+        return Histogram(*rows.astype(np.float64).T)
 
 
 def _of_v1(value: Logged) -> Histogram:
