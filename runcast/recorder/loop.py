@@ -164,7 +164,9 @@ class Recorder:
         started, cpu = time.monotonic(), time.thread_time()
         self._read_journal()
         if self._metrics is not None:
-            self._metrics.sample_if_due(time.time())
+            run = self._state.run
+            in_notebook = run is not None and bool(run.facts.get("notebook"))
+            self._metrics.sample_if_due(time.time(), self._state.cell if in_notebook else None)
         urgent = {path for drain in self._drains for path in drain.files}
         moved, more = self._intake.look(self._state, urgent=urgent)
         self._work += time.thread_time() - cpu

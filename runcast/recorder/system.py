@@ -3,14 +3,17 @@
 Every source of figures is optional: one that is missing on this machine (no GPU, no disk counters in a container) or that
 fails just now has no points, and never costs the others theirs. Units are in the tags:
 
-    cpu/percent, memory/used_percent        of the whole machine
+    cpu/percent, cpu/core03_percent         of the whole machine, and of each core (up to `MOST_CORES`)
     cpu/process_percent                     of the training process and its children; 100 is one core
-    memory/process_rss_gb, process/threads  of the same; pages that they share count for each of them
+    memory/used_percent, memory/available_gb, memory/swap_percent     of the whole machine
+    memory/process_rss_gb, process/threads  of the training process and its children; pages that they share count for each
     disk/used_percent                       of the disk that holds the run
     disk/read_mb_s …, network/sent_mb_s …   of the whole machine (loopback left out), mean since the previous sample
-    gpu0/…                                  of NVIDIA's device 0 in NVML's order, whatever CUDA_VISIBLE_DEVICES says
+    gpu0/…                                  of device 0 in the driver's order, whatever CUDA_VISIBLE_DEVICES says (see `gpus`)
+    notebook/cell                           the number of the cell that runs, 0 between cells; in notebooks only
 
-1 GB is 10⁹ bytes and 1 MB 10⁶, as on a disk's label.
+All series of one sample have the same step, so that `notebook/cell` tells of every sample which cell it belongs to. 1 GB is
+10⁹ bytes and 1 MB 10⁶, as on a disk's label.
 """
 
 from __future__ import annotations
@@ -18,12 +21,12 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 
 from runcast.events.writer import EventWriter, event_file_name
+from runcast.recorder.gpus import gpu_sensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
     """Called with the time in seconds; yields tags and values, and may raise anything."""
 
 __all__ = ["SystemMetrics", "interval"]
+
+MOST_CORES = 64
+"""Cores with a series each; on a machine with more, only the whole is measured: nobody could tell the lines apart."""
 
 _SHORTEST, _LONGEST = 2.0, 15.0
 _SLOWING = 150.0
@@ -71,8 +77,10 @@ class SystemMetrics:
         self._sampled_at: float | None = None
         self._step = -1
 
-    def sample_if_due(self, now: float) -> bool:
+    def sample_if_due(self, now: float, cell: int | None = None) -> bool:
         """Write one sample if it is time for one (see `interval`) and say whether it was written. Never raises.
+
+        `cell` is the number of the notebook cell that runs, 0 between cells, None where there is no notebook.
 
         A sample that cannot be written (a full disk) is dropped.
         """
@@ -86,6 +94,8 @@ class SystemMetrics:
             if self._sensors is None:
                 self._sensors = _sensors(self._folder, self._pid)
             readings = dict(_read(self._sensors, now))
+            if cell is not None:
+                readings["notebook/cell"] = cell
             # Steps only grow: one that goes back, as after a correction of the clock, would supersede what is there.
             self._step = max(self._step + 1, int(age))
             self._writer.scalars(readings, self._step, now)
@@ -107,21 +117,39 @@ def _read(sensors: tuple[Sensor, ...], now: float) -> Iterator[Reading]:
 
 def _sensors(folder: Path, pid: int | None) -> tuple[Sensor, ...]:
     """Return what can be measured here; sensors that measure change start now."""
-    return (*_machine_sensors(folder, pid), *_gpu_sensors())
+    family: _ProcessTree | None = None
+    if pid is not None:
+        with contextlib.suppress(psutil.Error):
+            family = _ProcessTree(pid)
+    processes = () if family is None else (family,)
+    return (
+        *_machine_sensors(folder),
+        *processes,
+        *gpu_sensors(lambda: family.pids if family else frozenset()),
+    )
 
 
-def _machine_sensors(folder: Path, pid: int | None) -> Iterator[Sensor]:
+def _machine_sensors(folder: Path) -> Iterator[Sensor]:
     asked = False
 
     def cpu(_: float) -> Iterator[Reading]:
         nonlocal asked
-        percent = psutil.cpu_percent(interval=None)
-        if asked:  # psutil means since it was last asked, and so has no first answer
-            yield "cpu/percent", percent
+        cores = psutil.cpu_percent(interval=None, percpu=True)
+        if asked and cores:  # psutil means since it was last asked, and so has no first answer
+            yield "cpu/percent", sum(cores) / len(cores)
+            if 1 < len(cores) <= MOST_CORES:
+                yield from ((f"cpu/core{number:02}_percent", percent) for number, percent in enumerate(cores))
         asked = True
 
     def memory(_: float) -> Iterator[Reading]:
-        yield "memory/used_percent", psutil.virtual_memory().percent
+        memory = psutil.virtual_memory()
+        yield "memory/used_percent", memory.percent
+        yield "memory/available_gb", memory.available / 1e9
+
+    def swap(_: float) -> Iterator[Reading]:
+        swap = psutil.swap_memory()
+        if swap.total:
+            yield "memory/swap_percent", swap.percent
 
     def disk(_: float) -> Iterator[Reading]:
         yield "disk/used_percent", psutil.disk_usage(str(folder)).percent
@@ -140,10 +168,7 @@ def _machine_sensors(folder: Path, pid: int | None) -> Iterator[Sensor]:
             "network/received_mb_s": sum(counters.bytes_recv for counters in outside) / 1e6,
         }
 
-    yield from (cpu, memory, disk, _Rates(disk_counters), _Rates(network_counters))
-    if pid is not None:
-        with contextlib.suppress(psutil.Error):
-            yield _ProcessTree(pid)
+    yield from (cpu, memory, swap, disk, _Rates(disk_counters), _Rates(network_counters))
 
 
 _LOOPBACK = re.compile(r"lo\d*$|loopback", re.IGNORECASE)
@@ -171,6 +196,8 @@ class _ProcessTree:
 
     def __init__(self, pid: int) -> None:
         self._top = psutil.Process(pid)
+        self.pids: frozenset[int] = frozenset()
+        """Who belonged to it when it was last looked at."""
         self._cpu_seconds: dict[psutil.Process, float] = {}
         self._at = 0.0
 
@@ -187,6 +214,7 @@ class _ProcessTree:
                 cpu_seconds[process] = times.user + times.system
         previous, seconds = self._cpu_seconds, now - self._at
         self._cpu_seconds, self._at = cpu_seconds, now
+        self.pids = frozenset(process.pid for process in cpu_seconds)
         if not cpu_seconds:
             return
         yield "memory/process_rss_gb", rss / 1e9
@@ -203,37 +231,3 @@ class _ProcessTree:
             left_out = {recorder, *recorder.children(recursive=True)}
             family = [process for process in family if process not in left_out]
         return family
-
-
-def _gpu_sensors() -> Iterator[Sensor]:
-    """Yield a sensor for each figure of each NVIDIA GPU: a card that lacks one figure shows the others."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an older package of the same name warns about itself
-            import pynvml as nvml
-
-            nvml.nvmlInit()
-        handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
-    except Exception:  # noqa: BLE001  no package, no driver, no device, no permission: all the same
-        return
-
-    def memory_percent(handle: Any) -> float:
-        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-        return 100 * float(memory.used) / float(memory.total)
-
-    figures: dict[str, Callable[[Any], float]] = {
-        "utilization_percent": lambda handle: nvml.nvmlDeviceGetUtilizationRates(handle).gpu,
-        "memory_percent": memory_percent,
-        "temperature_c": lambda handle: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
-        "power_w": lambda handle: nvml.nvmlDeviceGetPowerUsage(handle) / 1000,
-    }
-    for index, handle in enumerate(handles):
-        for name, figure in figures.items():
-            yield _gauge(f"gpu{index}/{name}", figure, handle)
-
-
-def _gauge(tag: str, figure: Callable[[Any], float], handle: Any) -> Sensor:
-    def sensor(_: float) -> Iterator[Reading]:
-        yield tag, float(figure(handle))
-
-    return sensor

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from runcast.recorder.facts import machine_facts
 from runcast.recorder.system import SystemMetrics, interval
 
 if TYPE_CHECKING:
@@ -30,9 +31,13 @@ time.sleep(100)
 """
 
 NVML = """
+import os
 NVML_TEMPERATURE_GPU = 0
 class Memory: used, total = 30, 40
 class Rates: gpu = 87
+class Mine: pid, usedGpuMemory = int(os.environ["MINE"]), 3_000_000_000
+class Other: pid, usedGpuMemory = 1, 5_000_000_000
+class Windows: pid, usedGpuMemory = int(os.environ["MINE"]), None
 def nvmlInit(): pass
 def nvmlDeviceGetCount(): return 1
 def nvmlDeviceGetHandleByIndex(index): return index
@@ -40,6 +45,21 @@ def nvmlDeviceGetMemoryInfo(handle): return Memory
 def nvmlDeviceGetUtilizationRates(handle): return Rates
 def nvmlDeviceGetTemperature(handle, sensor): raise RuntimeError("no such sensor")
 def nvmlDeviceGetPowerUsage(handle): return 71_500
+def nvmlDeviceGetGraphicsRunningProcesses(handle): return [Windows]
+def nvmlDeviceGetComputeRunningProcesses(handle): return [Mine, Other]
+"""
+
+AMD = """
+class AmdSmiTemperatureType: HOTSPOT = 1
+class AmdSmiTemperatureMetric: CURRENT = 0
+def amdsmi_init(): pass
+def amdsmi_get_processor_handles(): return [0, 1]
+def amdsmi_get_gpu_vram_usage(handle): return {"vram_total": 1000, "vram_used": 250}
+def amdsmi_get_temp_metric(handle, kind, metric): return 61
+def amdsmi_get_power_info(handle): return {"current_socket_power": "N/A", "average_socket_power": 140}
+def amdsmi_get_gpu_activity(handle): return {"gfx_activity": "N/A" if handle else 55}
+def amdsmi_get_gpu_asic_info(handle): return {"market_name": "Instinct"}
+def amdsmi_get_gpu_driver_info(handle): return {"driver_version": "6.1"}
 """
 
 
@@ -133,6 +153,7 @@ def test_a_process_that_never_was(tmp_path: Path) -> None:
 RECORDER = """
 import os, subprocess, sys, time
 from pathlib import Path
+from runcast.recorder.facts import machine_facts
 from runcast.recorder.system import SystemMetrics
 own = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
 metrics = SystemMetrics(Path(sys.argv[1]), os.getppid())
@@ -155,14 +176,65 @@ subprocess.run([sys.executable, "-c", {RECORDER!r}, {str(tmp_path)!r}], check=Tr
 def test_a_card_with_a_broken_sensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU without a thermometer still shows its load, memory and power (NVML's part is played: there is no card here)."""
     (tmp_path / "pynvml.py").write_text(NVML)
+    monkeypatch.setenv("MINE", str(os.getpid()))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "pynvml", raising=False)
-    metrics = SystemMetrics(tmp_path / "system", None, lambda: START)
+    metrics = SystemMetrics(tmp_path / "system", os.getpid(), lambda: START)
     assert metrics.sample_if_due(START)
     metrics.close()
     monkeypatch.delitem(sys.modules, "pynvml")
     series = {tag: points[0] for tag, points in read(tmp_path / "system").items() if tag.startswith("gpu")}
-    assert series == {"gpu0/utilization_percent": 87, "gpu0/memory_percent": 75, "gpu0/power_w": 71.5}
+    assert series == {
+        "gpu0/utilization_percent": 87,
+        "gpu0/memory_percent": 75,
+        "gpu0/power_w": 71.5,
+        "gpu0/process_memory_gb": 3,
+    }
+
+
+def test_amd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AMD's cards are shown where their package is installed; what they do not tell is left out (its part is played)."""
+    (tmp_path / "amdsmi.py").write_text(AMD)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    metrics = SystemMetrics(tmp_path / "system", None, lambda: START)
+    assert metrics.sample_if_due(START)
+    metrics.close()
+    series = {tag: points[0] for tag, points in read(tmp_path / "system").items() if tag.startswith("gpu")}
+    gpu = {"memory_percent": 25, "temperature_c": 61, "power_w": 140}
+    assert series == {
+        "gpu0/utilization_percent": 55,
+        **{f"gpu{index}/{name}": value for index in (0, 1) for name, value in gpu.items()},
+    }
+    facts = machine_facts()
+    monkeypatch.delitem(sys.modules, "amdsmi")
+    assert facts["gpus"] == 2 * [{"name": "Instinct", "memory": 1000 << 20}]
+    assert facts["driver"] == "6.1"
+
+
+def test_cores(tmp_path: Path) -> None:
+    """Each core has a line, and the whole is their mean."""
+    metrics = SystemMetrics(tmp_path, None, lambda: START)
+    metrics.sample_if_due(START)
+    time.sleep(0.2)
+    metrics.sample_if_due(START + 2)
+    metrics.close()
+    series = read(tmp_path)
+    cores = [points[2] for tag, points in sorted(series.items()) if tag.startswith("cpu/core")]
+    assert len(cores) == psutil.cpu_count()
+    assert series["cpu/percent"][2] == pytest.approx(sum(cores) / len(cores), abs=0.01)
+
+
+def test_each_sample_knows_its_cell(tmp_path: Path) -> None:
+    """In a notebook every sample has the number of the cell that ran; in a script there is no such series."""
+    metrics = SystemMetrics(tmp_path / "notebook", None, lambda: START)
+    for age, cell in ((0, 3), (2, 3), (4, 0), (6, 4)):
+        metrics.sample_if_due(START + age, cell)
+    metrics.close()
+    assert read(tmp_path / "notebook")["notebook/cell"] == {0: 3, 2: 3, 4: 0, 6: 4}
+    metrics = SystemMetrics(tmp_path / "script", None, lambda: START)
+    metrics.sample_if_due(START)
+    metrics.close()
+    assert "notebook/cell" not in read(tmp_path / "script")
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

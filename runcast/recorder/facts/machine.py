@@ -42,7 +42,7 @@ def machine_facts() -> dict[str, Any]:
     limit = _memory_limit()
     if limit is not None and limit < facts.get("memory", 0):
         facts["memory_limit"] = limit
-    facts.update(_nvidia())
+    facts.update(_nvidia() or _amd())
     return {name: value for name, value in facts.items() if value is not None}
 
 
@@ -104,6 +104,29 @@ def _nvidia() -> dict[str, Any]:
     with suppress(Exception):
         version = int(nvml.nvmlSystemGetCudaDriverVersion())
         facts["cuda"] = f"{version // 1000}.{version % 1000 // 10}"
+    return facts
+
+
+def _amd() -> dict[str, Any]:
+    try:
+        import amdsmi  # needs a library that comes with AMD's driver
+
+        amdsmi.amdsmi_init()
+        handles = amdsmi.amdsmi_get_processor_handles()
+    except Exception:  # noqa: BLE001  see above
+        return {}
+    gpus = []
+    for handle in handles:
+        gpu: dict[str, Any] = {}
+        with suppress(Exception):
+            gpu["name"] = str(amdsmi.amdsmi_get_gpu_asic_info(handle)["market_name"])
+        with suppress(Exception):
+            gpu["memory"] = int(amdsmi.amdsmi_get_gpu_vram_usage(handle)["vram_total"]) << 20
+        gpus.append(gpu)
+    facts: dict[str, Any] = {"gpus": gpus} if gpus else {}
+    if gpus:
+        with suppress(Exception):
+            facts["driver"] = str(amdsmi.amdsmi_get_gpu_driver_info(handles[0])["driver_version"])
     return facts
 
 
