@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.compat.proto import event_pb2
 
+import runcast
 from runcast.events import Decoder, counting
 
 
@@ -112,7 +113,15 @@ def test_what_counts_is_what_the_rust_server_shows(tmp_path, rust_scalars, recor
         path.write_bytes(b"".join(record(event.SerializeToString()) for event in events))
     shown = rust_scalars(tmp_path)
     assert {folder.name for folder in tmp_path.iterdir()} == set(shown)
+    counted = sum(len(points) for tags in shown.values() for points in tags.values())
+    logs = runcast.read(tmp_path)
     for run, tags in shown.items():
         assert read_run(tmp_path / run) == tags
-    counted = sum(len(points) for tags in shown.values() for points in tags.values())
+        for tag in logs.tags(source=run):
+            series = logs.scalars(tag.tag, run)
+            points = list(
+                zip(series.step.tolist(), series.wall_time.tolist(), series.value.tolist(), strict=True)
+            )
+            assert points == tags.pop(tag.tag)
+        assert not tags
     assert 1000 < counted < written - 1000
