@@ -300,6 +300,8 @@ class Run:
         if not self._recording:
             return
         self._cell = n if event == "begin" else None
+        if self._console is not None:
+            self._console.look()
         self._note("cell", event=event, n=n, cell=cell_id, error=error)
 
     # The recorder

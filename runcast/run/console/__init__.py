@@ -19,6 +19,9 @@ ConsoleMode = Literal["auto", "redirect", "wrap", "off"]
 class Capture(Protocol):
     """A console that is being noted."""
 
+    def look(self) -> None:
+        """See that everything is still noted: a cell begins."""
+
     def stop(self, timeout: float = 1.0) -> None:
         """Note no more; wait at most `timeout` seconds until all that was printed is written."""
 

@@ -80,6 +80,9 @@ class Redirection:
             targets["both" if len(fds) == 2 else _DESCRIPTORS[fds[0]]] = (source, sink, fds)
         return targets
 
+    def look(self) -> None:
+        """Nothing to do: descriptors stay where they lead."""
+
     def stop(self, timeout: float = 1.0) -> None:
         """Put the descriptors back, and wait until what was printed has been passed on and copied; harmless when repeated.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
@@ -43,41 +44,59 @@ class StreamWatch:
         self._written: deque[tuple[str, str, int | None]] = deque()
         self._waiting = 0
         self._stopping = threading.Event()
-        self._wrapped: list[tuple[Any, Any]] = []
-        for name, attribute in _STREAMS.items():
-            self._wrap(name, getattr(sys, attribute))
+        self._writing = threading.local()
+        streams = {name: getattr(sys, attribute) for name, attribute in _STREAMS.items()}
+        self._streams = {name: stream for name, stream in streams.items() if hasattr(stream, "write")}
+        self._wrappers: dict[str, list[Any]] = {name: [] for name in self._streams}
+        self.look()
         self._thread = threading.Thread(target=self._run, name="runcast-console", daemon=True)
         self._thread.start()
 
+    def look(self) -> None:
+        """See that the streams still go through us: IPython puts a wrapper of its own around each cell, and takes ours off with it."""
+        for name, stream in self._streams.items():
+            if not self._stopping.is_set() and stream.write not in self._wrappers[name]:
+                with suppress(
+                    AttributeError, TypeError
+                ):  # a stream of someone's own that takes no attributes
+                    stream.write = self._wrapper(name, stream.write)
+
     def stop(self, timeout: float = 1.0) -> None:
         """Note no more, and write what was noted."""
-        for stream, wrapper in self._wrapped:
-            if vars(stream).get("write") is wrapper:  # else someone has wrapped it after us, and calls ours
-                del stream.write
-        self._wrapped.clear()
         self._stopping.set()
+        for name, stream in self._streams.items():
+            if (top := vars(stream).get("write")) in self._wrappers[
+                name
+            ]:  # else someone has wrapped ours, which notes nothing now
+                stream.write = top.__wrapped__
         if os.getpid() == self._pid:
             self._thread.join(timeout)
 
-    def _wrap(self, name: str, stream: Any) -> None:
-        write = getattr(stream, "write", None)
-        if write is None:  # there is no console, as under pythonw
-            return
+    def _wrapper(self, name: str, write: Any) -> Any:
+        writing = self._writing
 
-        def noted(text: Any) -> Any:
-            result = write(text)
-            if isinstance(text, str) and not self._stopping.is_set() and self._waiting < MOST_WAITING:
+        @functools.wraps(write)
+        def noted(text: Any, *arguments: Any, **options: Any) -> Any:
+            if self._stopping.is_set() or getattr(writing, "now", False):  # by a wrapper around this one
+                return write(text, *arguments, **options)
+            writing.now = True
+            try:
+                result = write(text, *arguments, **options)
+            finally:
+                writing.now = False
+            if isinstance(text, str) and self._waiting < MOST_WAITING:
                 self._waiting += len(text)
                 self._written.append((name, text, self._cell()))
             return result
 
-        with suppress(AttributeError, TypeError):  # a stream of someone's own that takes no attributes
-            stream.write = noted
-            self._wrapped.append((stream, noted))
+        self._wrappers[name].append(noted)
+        del self._wrappers[name][:-2]  # at most one is within IPython's, and one around it
+        return noted
 
     def _run(self) -> None:
         try:
             while not self._stopping.wait(INTERVAL):
+                self.look()
                 self._write()
             self._write()
             self._spool.close()
