@@ -106,7 +106,10 @@ class Logdir:
         ]
 
     def refresh(self) -> Logdir:
-        """Look at the files again, and read on only what is new in them when something is asked; returns itself."""
+        """Look at the files again, and read on only what is new in them when something is asked; returns itself.
+
+        A file that was replaced is read anew, one that is gone is forgotten. Raises `LogdirError` if none is left.
+        """
         self._list()
         return self
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import wave
+from base64 import b64decode
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ import PIL.Image
 import pytest
 import tensorboardX
 import torch
+from IPython.core.formatters import DisplayFormatter
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.compat.proto import event_pb2, graph_pb2, summary_pb2
 from tensorboard.plugins.audio import metadata as audio_metadata
@@ -137,7 +139,8 @@ def test_an_animation(record):
     assert image.frames().shape[:3] == (3, 3, 4)
     np.testing.assert_array_equal(image.frames()[:, 0, 0, 0], [0, 120, 240])
     np.testing.assert_array_equal(image.array(), image.frames()[0])
-    assert image._repr_mimebundle_() == {"image/gif": gif}
+    bundle = DisplayFormatter().format(image)[0]
+    assert b64decode(bundle["image/gif"]) == gif
 
 
 def test_damaged_images(record):

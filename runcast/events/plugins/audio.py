@@ -7,7 +7,9 @@ v1 values are a `Summary.Audio`; v2 values a string tensor of shape (clips, 2), 
 from __future__ import annotations
 
 import struct
+from base64 import b64encode
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from runcast.errors import BadValue
@@ -63,10 +65,7 @@ class Audio:
         return samples[: frames * wave.channels].reshape(frames, wave.channels)
 
     def _repr_html_(self) -> str:
-        import base64
-        from html import escape
-
-        data = base64.b64encode(self.encoded).decode()
+        data = b64encode(self.encoded).decode()
         return f'<audio controls src="data:{escape(self.content_type)};base64,{data}"></audio>'
 
 

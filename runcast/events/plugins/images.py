@@ -7,6 +7,7 @@ v1 values are a `Summary.Image`; v2 values a string tensor [width, height, image
 from __future__ import annotations
 
 import io
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +78,9 @@ class Image:
             frames = [_pixels(frame.convert("RGBA")) for frame in self._frames(None)]
         return np.stack(frames)
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, bytes]:
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         kind = self.format
-        return {f"image/{kind}": self.encoded} if kind in {"png", "jpeg", "gif"} else {}
+        return {f"image/{kind}": b64encode(self.encoded).decode()} if kind in {"png", "jpeg", "gif"} else {}
 
     def _frames(self, most: int | None) -> list[PIL.Image.Image]:
         import PIL.Image
