@@ -67,9 +67,9 @@ _OF_RUN = ("config", "summary")
 _MODULES = ("errors", "tensorboard")
 
 
-def log(values: Mapping[str, Any], step: int | None = None) -> None:
+def log(values: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
     """Record values in the active run: `run.log`. Raises `RuncastError` when no run is active."""
-    _active_run("log").log(values, step)
+    _active_run("log").log(values, step, commit)
 
 
 def save(

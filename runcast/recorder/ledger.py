@@ -45,7 +45,7 @@ class Ledger:
         # However it ended: until all of it is recorded, it is a run that runs.
         store.create(replace(run, state="running", ended=None))
         if run.ended is None:  # it may have ended before, and been resumed
-            store.update(run.id, Facts(state="running"))
+            store.update(run.id, Facts(state="running", facts=run.facts))
 
     def note_run(self, run: RunRecord, now: float) -> None:
         """Tell what has changed of the run (but for its end), and every `HEARTBEAT` that it lives."""

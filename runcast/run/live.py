@@ -182,7 +182,7 @@ class Run:
 
     # What the run records
 
-    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
+    def log(self, values: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
         """Record values, each at the same step; nested dicts become tags with `/`.
 
         Numbers are scalars, texts texts; arrays and tensors of several numbers, and lists of them, are histograms; `runcast.Image`,
@@ -190,7 +190,8 @@ class Run:
         is left out, and told once.
 
         The step is `values["global_step"]` if that is there, else `step`, else one more than the last. While TensorBoard is
-        synced `step` is ignored (and said so once), because the writers' own steps count.
+        synced `step` is ignored (and said so once), because the writers' own steps count. `commit=False`, W&B's way to log to
+        one step in several calls, leaves the next call at the same step.
         """
         if not self._recording:
             if self.state != "running":
@@ -207,7 +208,7 @@ class Run:
             )
             step = None
         with self._lock:
-            self._log.write(values, step)
+            self._log.write(values, step, advance=commit is not False)
             if self._log.path is not None:
                 self._paths.add(str(self._log.path))
 

@@ -47,11 +47,14 @@ class ValueLog:
         """The event file; None until something was logged."""
         return self._writer.path if self._writer is not None else None
 
-    def write(self, values: Mapping[Any, Any], step: Any) -> None:
-        """Record values, nested ones under tags with `/`, at `values["global_step"]`, else at `step`, else at the next."""
+    def write(self, values: Mapping[Any, Any], step: Any, *, advance: bool = True) -> None:
+        """Record values, nested ones under tags with `/`, at `values["global_step"]`, else at `step`, else at the next.
+
+        `advance` says whether the next values are of another step.
+        """
         leaves = dict(flatten(values))
         at = self._at(leaves.pop("global_step", step))
-        self.step = at + 1
+        self.step = at + 1 if advance else at
         points: dict[str, float] = {}
         encoded: list[bytes] = []
         for tag, raw in leaves.items():
