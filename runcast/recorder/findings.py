@@ -108,7 +108,8 @@ class Findings:
         self._found()
 
     def _note_machine(self) -> None:
-        self._note({**machine_facts(), **surroundings()})
+        assert self._state is not None
+        self._note({"cwd": self._state.cwd, **machine_facts(), **surroundings()})
 
     def _note_notebook(self, pid: int) -> None:
         assert self._state is not None

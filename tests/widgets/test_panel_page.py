@@ -363,3 +363,64 @@ def test_a_saved_notebook_shows_its_charts(page: Page) -> None:
     assert page.get_by_role("tab").all_inner_texts() == ["Charts", "System", "Run"]
     page.wait_for_function("__runcast.get('static:u1').lastDrawn('loss')?.step === 2")
     assert coloured(page, "loss") > 50
+
+
+def test_cores_and_gpus_share_charts(page: Page) -> None:
+    """The System tab has one chart for all cores and one for each figure of all GPUs, with a line for each of them."""
+    tags = {f"cpu/core{core:02}_percent": [10.0 + core, 20.0 + core, 90.0 - core] for core in range(16)}
+    tags |= {f"gpu{gpu}/power_w": [100.0 + gpu, 300.0, 250.0 - 20 * gpu] for gpu in range(2)}
+    tags |= {"cpu/percent": [10.0, 20.0, 40.0], "notebook/cell": [3.0, 3.0, 0.0]}
+    heads = [
+        {"id": tag, "n": 3, "total": 3, "root": "own", "source": "system", "tag": tag, "plugin": "scalars"}
+        for tag in tags
+    ]
+    values = [value for series in tags.values() for value in series]
+    steps = [0, 2, 4] * len(tags)
+    header = {"kind": "snapshot", "v": 1, "uid": "u1", "seq": 0, "series": heads}
+    page.evaluate("([header, columns]) => receive(header, columns)", [header, [steps, steps, values]])
+    page.evaluate("open_view()")
+    page.get_by_role("tab", name="System").click()
+    titles = page.locator(".rc-system .rc-card-title").all_inner_texts()
+    assert titles == ["CPU cores", "CPU", "GPU power", "Notebook cell"]
+    page.locator('.rc-system .rc-card:has-text("GPU power") .rc-plot').hover()
+    rows = page.locator(".rc-tooltip-label").all_inner_texts()
+    assert sorted(rows) == ["GPU 0", "GPU 1"]
+
+
+def test_the_run_tab_tells_what_is_known(page: Page) -> None:
+    """Commit, changes, machine and GPUs read as a person would say them, and the remote is a link."""
+    facts = {
+        "command": "python train.py --token REDACTED",
+        "git": {
+            "commit": "8aa281daffa5178a072de645",
+            "branch": "main",
+            "dirty": True,
+            "upstream": "origin/main",
+            "ahead": 2,
+            "remote": "https://git.example/team/project.git",
+        },
+        "cpu": "AMD EPYC",
+        "cpus": 32,
+        "cores": 16,
+        "memory": 64_000_000_000,
+        "gpus": [{"name": "NVIDIA H100", "memory": 80_000_000_000}] * 2,
+        "cuda": "12.4",
+        "driver": "550.54",
+        "slurm": {"job": "17"},
+    }
+    page.evaluate(
+        "facts => receive({ kind: 'run', v: 1, uid: 'u1', run: { state: 'running', facts }, points: 1, files: [] })",
+        facts,
+    )
+    page.evaluate("open_view()")
+    page.get_by_role("tab", name="Run").click()
+    names = page.locator(".rc-facts dt").all_inner_texts()
+    told = dict(zip(names, page.locator(".rc-facts dd").all_inner_texts(), strict=True))
+    assert told["CPU"] == "AMD EPYC, 16 cores, 32 threads"
+    assert told["GPUs"].replace("\N{NO-BREAK SPACE}", " ") == "2 × NVIDIA H100 (80 GB)"
+    assert told["NVIDIA driver"] == "550.54, CUDA 12.4"
+    assert told["Not pushed"] == "2 commits beyond origin/main"
+    assert "with changes that are not committed" in told["Git commit"]
+    assert told["Slurm"] == "job=17"
+    link = page.get_by_role("link", name="https://git.example/team/project.git")
+    assert link.get_attribute("href") == "https://git.example/team/project"

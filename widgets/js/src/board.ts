@@ -4,6 +4,7 @@ import { Emitter } from "./emitter.ts";
 import type { Feed } from "./feed.ts";
 import type { Palette } from "./palette.ts";
 import type { Series } from "./series.ts";
+import type { Source } from "./source.ts";
 import type { Tooltip } from "./tooltip.ts";
 
 /** Cards this many pixels out of sight are drawn already. */
@@ -22,9 +23,13 @@ export interface BoardOptions {
   readonly accepts: (series: Series) => boolean;
   readonly matches: (tag: string) => boolean;
   readonly look: () => Look;
+  /** The name of the chart that a series is in: its tag, as a rule. */
+  readonly chart: (series: Series) => string;
+  /** What a series has its colour for. */
+  readonly ink: (series: Series) => Source;
   readonly label: (series: Series) => string;
   readonly unit: (tag: string) => string;
-  /** The group and the title of a tag's chart; charts of the group "" come first and have no heading. */
+  /** The group and the title of a chart; charts of the group "" come first and have no heading. */
   readonly place: (tag: string) => readonly [group: string, title: string];
 }
 
@@ -119,7 +124,7 @@ export class Board {
 
   private onPoints(series: readonly Series[]): void {
     for (const one of series) {
-      const card = this.cards.get(one.key.tag);
+      const card = this.cards.get(this.options.chart(one));
       if (card) card.stale = true;
     }
     this.schedule();
@@ -160,7 +165,7 @@ export class Board {
     this.arranged = true;
     for (const series of feed.seriesInOrder) {
       if (!accepts(series)) continue;
-      this.cardFor(series.key.tag).add(series);
+      this.cardFor(this.options.chart(series)).add(series);
     }
     for (const group of this.sortedGroups()) {
       group.cards.sort((a, b) => naturally.compare(a.tag, b.tag));

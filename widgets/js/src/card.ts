@@ -7,7 +7,7 @@ import { type DrawnLine, Plot, type Zoom } from "./plot.ts";
 import { nearest } from "./search.ts";
 import type { Series } from "./series.ts";
 import type { XAxis, YScale } from "./settings.ts";
-import { sourceId } from "./source.ts";
+import { type Source, sourceId } from "./source.ts";
 import type { Tooltip, TooltipRow } from "./tooltip.ts";
 
 /** How a board wants its charts drawn just now. */
@@ -26,6 +26,7 @@ export interface Setting {
   readonly tooltip: Tooltip;
   readonly syncKey: string;
   readonly look: () => Look;
+  readonly ink: (series: Series) => Source;
   readonly label: (series: Series) => string;
   readonly unit: (tag: string) => string;
   /** The source that a reader points at in the legend, if any. */
@@ -111,7 +112,10 @@ export class Card {
       .filter(({ series }) => series.length && !feed.settings.hiddenSources.has(sourceId(series.key)))
       .map((line) => {
         const faded = emphasis !== null && emphasis !== sourceId(line.series.key);
-        return { line, stroke: { colour: palette.line(line.series.key), weight: faded ? FADED : 1 } };
+        return {
+          line,
+          stroke: { colour: palette.line(this.setting.ink(line.series)), weight: faded ? FADED : 1 },
+        };
       });
     for (const { line } of this.drawn) {
       line.update(look.x, look.smoothing, look.x === "relative" ? feed.origin(line.series.key) : 0);

@@ -42,6 +42,8 @@ export class ChartsPage implements Page {
         accepts: ({ key }) => isScalar(key) && !isSystem(key),
         matches: (tag) => tagFilter(settings.current.filter).matches(tag),
         look: () => ({ ...settings.current, fromZero: false }),
+        chart: ({ key }) => key.tag,
+        ink: ({ key }) => key,
         label: ({ key }) => this.labels.get(sourceId(key)) ?? key.source,
         unit: () => "",
         place: placeByPrefix,

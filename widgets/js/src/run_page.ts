@@ -1,6 +1,6 @@
 import { h, listen } from "./dom.ts";
 import type { Feed } from "./feed.ts";
-import { formatBytes, formatCount, formatDate, formatDuration } from "./format.ts";
+import { countOf, formatBytes, formatCount, formatDate, formatDuration } from "./format.ts";
 import { isRecord, OLDER, type WatchedFile } from "./frame.ts";
 import type { Page } from "./tabs.ts";
 
@@ -56,24 +56,39 @@ export class RunPage implements Page {
         "Duration",
         typeof created === "number" && typeof ended === "number" && formatDuration(ended - created),
       ],
+      ["Command", Array.isArray(facts.command) ? facts.command.join(" ") : facts.command],
+      ["Notebook", typeof facts.notebook === "string" && facts.notebook],
+      ["Working folder", facts.cwd],
+      ["Git commit", typeof git.commit === "string" && this.commit(git)],
+      ["Git branch", git.branch],
+      ["Not pushed", typeof git.ahead === "number" && git.ahead > 0 && ahead(git)],
+      ["Git remote", typeof git.remote === "string" && remoteLink(git.remote)],
+      ["Python", pythonName(facts)],
       ["Host", facts.host],
       ["User", facts.user],
-      ["Command", Array.isArray(facts.command) ? facts.command.join(" ") : facts.command],
-      ["Working folder", facts.cwd],
-      ["Python", facts.python],
       ["System", facts.os],
-      ["CPUs", facts.cpu_count ?? facts.cpus],
+      ["Runs in", [facts.hosted, facts.container].filter(Boolean).join(", ")],
+      ["Slurm", isRecord(facts.slurm) && pairs(facts.slurm)],
+      ["Distributed", isRecord(facts.distributed) && pairs(facts.distributed)],
+      ["CPU", cpuName(facts)],
       ["Memory", memory(facts)],
-      ["GPUs", Array.isArray(facts.gpus) && facts.gpus.map(gpuName).join(", ")],
-      ["Git commit", typeof git.commit === "string" && this.copyable(git.commit, git.commit.slice(0, 12))],
-      ["Git branch", git.branch],
-      ["Git remote", git.remote],
-      ["Uncommitted changes", git.dirty === undefined ? null : git.dirty ? "yes" : "no"],
+      ["GPUs", Array.isArray(facts.gpus) && gpuNames(facts.gpus)],
+      ["NVIDIA driver", facts.cuda ? `${facts.driver ?? "?"}, CUDA ${facts.cuda}` : null],
+      ["Environment", isRecord(facts.environment) && pairs(facts.environment)],
     ];
     return found.flatMap(([name_, value]): Fact[] => {
       if (value === null || value === undefined || value === false || value === "") return [];
       return [[name_, value instanceof Node ? value : String(value)]];
     });
+  }
+
+  private commit(git: Record<string, unknown>): HTMLElement {
+    const hash = String(git.commit);
+    const shown = this.copyable(hash, hash.slice(0, 12));
+    const title = "The run has the changes as a patch, git/diff.patch, unless that was switched off";
+    if (git.dirty === true)
+      shown.append(h("span", { class: "rc-why", title }, "with changes that are not committed"));
+    return shown;
   }
 
   private copyable(text: string, shown = text): HTMLElement {
@@ -148,11 +163,67 @@ function recorded({ recorded: done, size }: WatchedFile): string {
 
 function memory(facts: Record<string, unknown>): string | null {
   if (typeof facts.memory_gb === "number") return `${formatCount(facts.memory_gb)} GB`;
-  return typeof facts.memory === "number" ? formatBytes(facts.memory) : null;
+  if (typeof facts.memory !== "number") return null;
+  const limit =
+    typeof facts.memory_limit === "number" ? `, of which ${formatBytes(facts.memory_limit)} are allowed` : "";
+  return formatBytes(facts.memory) + limit;
+}
+
+/** `AMD EPYC, 16 cores, 32 threads`. */
+function cpuName({ cpu, cpus, cpu_count, cores, cpus_allowed }: Record<string, unknown>): string {
+  const threads = cpus ?? cpu_count;
+  const same = cores === undefined || cores === threads;
+  return [
+    cpu,
+    !same && countOf(Number(cores), "core"),
+    threads !== undefined && countOf(Number(threads), same ? "CPU" : "thread"),
+    cpus_allowed !== undefined && `${cpus_allowed} allowed`,
+  ]
+    .filter(Boolean)
+    .join(", ");
+}
+
+function pythonName({ python, implementation }: Record<string, unknown>): unknown {
+  return python && implementation && implementation !== "CPython" ? `${python} (${implementation})` : python;
+}
+
+/** `8 × NVIDIA H100 (80 GB)`: like ones together. */
+export function gpuNames(gpus: readonly unknown[]): string {
+  const counts = new Map<string, number>();
+  for (const gpu of gpus) {
+    const name = gpuName(gpu);
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return [...counts].map(([name, count]) => (count > 1 ? `${count} × ${name}` : name)).join(", ");
 }
 
 function gpuName(gpu: unknown): string {
-  return isRecord(gpu) ? String(gpu.name ?? JSON.stringify(gpu)) : String(gpu);
+  if (!isRecord(gpu)) return String(gpu);
+  const name = String(gpu.name ?? "unknown");
+  return typeof gpu.memory === "number" ? `${name} (${formatBytes(gpu.memory)})` : name;
+}
+
+function ahead({ ahead, upstream }: Record<string, unknown>): string {
+  return `${countOf(Number(ahead), "commit")} beyond ${upstream ?? "upstream"}`;
+}
+
+/** A remote that a browser can open is a link: https, and nothing that only looks like it. */
+export function remoteLink(remote: string): Node {
+  let url: URL;
+  try {
+    url = new URL(remote);
+  } catch {
+    return document.createTextNode(remote);
+  }
+  if (url.protocol !== "https:" || url.username || url.password) return document.createTextNode(remote);
+  const href = url.href.replace(/\.git$/, "");
+  return h("a", { href, target: "_blank", rel: "noopener noreferrer" }, remote);
+}
+
+function pairs(values: Record<string, unknown>): string {
+  return Object.entries(values)
+    .map(([name, value]) => `${name}=${value}`)
+    .join("  ");
 }
 
 function flash(button: HTMLButtonElement, text: string): void {

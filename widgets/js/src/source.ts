@@ -6,7 +6,8 @@ export interface Source {
   readonly source: string;
 }
 
-const OWN = "own";
+/** The root of what the run itself writes. */
+export const OWN = "own";
 
 export function sourceId({ root, source }: Source): string {
   return `${root}\n${source}`;

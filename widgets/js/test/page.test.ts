@@ -5,7 +5,7 @@ import { Feed } from "../src/feed.ts";
 import { Header } from "../src/header.ts";
 import { Legend } from "../src/legend.ts";
 import { Palette } from "../src/palette.ts";
-import { flatten, RunPage } from "../src/run_page.ts";
+import { flatten, gpuNames, RunPage, remoteLink } from "../src/run_page.ts";
 import { Settings } from "../src/settings.ts";
 import { Tabs } from "../src/tabs.ts";
 import { addressesOf } from "../src/tensorboard.ts";
@@ -156,4 +156,26 @@ test("TensorBoard is looked for behind the notebook server first, under its base
     "http://localhost:8888/user/ada/proxy/6007/",
     "http://localhost:6007/",
   ]);
+});
+
+test("GPUs that are alike are counted", () => {
+  const gpu = { name: "NVIDIA H100", memory: 80e9 };
+  expect(gpuNames([gpu, gpu, "Tesla T4"])).toMatch(/^2 × NVIDIA H100 \(80\sGB\), Tesla T4$/);
+});
+
+test("only a remote that a browser can open is a link", () => {
+  const link = remoteLink("https://git.example/team/project.git") as HTMLAnchorElement;
+  expect([link.href, link.rel, link.textContent]).toEqual([
+    "https://git.example/team/project",
+    "noopener noreferrer",
+    "https://git.example/team/project.git",
+  ]);
+  for (const remote of [
+    "git@git.example:team/project",
+    "javascript:alert(1)",
+    "ssh://git.example/a",
+    "/srv/git",
+  ]) {
+    expect(remoteLink(remote).nodeType).toBe(Node.TEXT_NODE);
+  }
 });

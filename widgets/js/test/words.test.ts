@@ -3,7 +3,7 @@ import { formatAgo, formatBytes, formatDuration, formatTick, formatValue } from 
 import { logTicks, roomyRange, tightRange } from "../src/scale.ts";
 import { tagFilter } from "../src/settings.ts";
 import { sourceId, sourceLabels } from "../src/source.ts";
-import { systemTitle, unitOf } from "../src/system_tag.ts";
+import { systemChart, systemLabel, systemTitle, unitOf } from "../src/system_tag.ts";
 
 function labels(...places: [root: string, source: string][]): (string | undefined)[] {
   const sources = places.map(([root, source]) => ({ root, source }));
@@ -94,4 +94,21 @@ test("system metrics have titles in words and units", () => {
     "Memory process RSS",
   ]);
   expect(["disk/read_mb_s", "cpu/percent", "process/threads"].map(unitOf)).toEqual([" MB/s", " %", ""]);
+});
+
+test("cores share a chart, and so do GPUs, with a line for each", () => {
+  const tags = ["cpu/core00_percent", "cpu/core11_percent", "cpu/percent", "gpu0/power_w", "gpu1/power_w"];
+  expect(tags.map(systemChart)).toEqual([
+    "cpu/cores_percent",
+    "cpu/cores_percent",
+    "cpu/percent",
+    "gpu/power_w",
+    "gpu/power_w",
+  ]);
+  expect(tags.map(systemLabel)).toEqual(["core 0", "core 11", "cpu/percent", "GPU 0", "GPU 1"]);
+  expect(["cpu/cores_percent", "gpu/power_w", "notebook/cell"].map(systemTitle)).toEqual([
+    "CPU cores",
+    "GPU power",
+    "Notebook cell",
+  ]);
 });
