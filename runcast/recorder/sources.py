@@ -99,6 +99,8 @@ class Sources:
         for writer in state.writers.values():
             self._add_writer(writer)
         hold = hold and bool(state.children)
+        # Of nested logdirs the inner one names the source, as it does for writers (`runcast.run.roots`).
+        inside.sort(key=lambda found: len(self._resolve(found[0].watch.path)), reverse=True)
         for place, files in inside:
             assert place.first is not None
             for file in files:

@@ -169,6 +169,24 @@ def test_file_found_twice_is_recorded_once(tmp_path, new_run, start_recorder, wr
         assert [series.count for series in local.series(run.id) if series.root != "own"] == [5]
 
 
+def test_nested_logdirs_name_a_file_as_its_writer_would(tmp_path, new_run, start_recorder, write, store):
+    """In a logdir within a logdir, a file is named by the inner one, whether a writer announced it or not."""
+    run = new_run()
+    run.watch(tmp_path / "logs")
+    run.watch(tmp_path / "logs" / "inner")
+    recorder = start_recorder(run)
+    files = [
+        write(tmp_path / "logs" / place / "events.out.tfevents.1.host.1.0", range(5))
+        for place in ("inner/train", "train")
+    ]
+    recorder.drain(*files)
+    run.finish()
+    recorder.next("finished")
+    with store() as local:
+        found = {(series.root, series.source) for series in local.series(run.id) if series.root != "own"}
+    assert found == {("inner", "train"), ("logs", "train")}
+
+
 def test_two_writers_in_one_folder(tmp_path, new_run, start_recorder, write, store):
     """Two writers in one folder are one source with the points of both."""
     first = write(tmp_path / "logs" / "events.out.tfevents.1.host.1.0", range(5), "loss")

@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runcast.errors import LogdirError
 from runcast.run.roots import Roots, check_logdir
@@ -66,3 +68,25 @@ def test_logdirs_that_cannot_be_watched(tmp_path, monkeypatch):
     with pytest.raises(LogdirError, match="s3://bucket/logs is an address"):
         check_logdir("s3://bucket/logs")
     assert check_logdir("later/logs") == str(tmp_path / "later" / "logs")
+
+
+FOLDERS = st.lists(
+    st.lists(st.sampled_from(["logs", "train", "val", "a", "ab"]), max_size=4).map("/".join),
+    unique=True,
+    max_size=6,
+)
+
+
+@given(FOLDERS, st.lists(st.sampled_from(["logs", "logs/a", "x/train", "val"]), unique=True), st.randoms())
+def test_names_do_not_depend_on_the_order(folders, declared, random):
+    """Whichever folder appears first, and whichever logdir is declared first, each source is named the same."""
+
+    def named(folders, declared):
+        roots = Roots("/work")
+        for logdir in declared:
+            roots.declare(f"/work/{logdir}")
+        return {folder: roots.locate(f"/work/{folder}/{EVENTS}") for folder in folders}
+
+    names = named(folders, declared)
+    assert named(random.sample(folders, len(folders)), random.sample(declared, len(declared))) == names
+    assert len(set(names.values())) == len(folders), "two folders must not share a name"
