@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import inspect
 import os
 import sys
 from contextlib import suppress
@@ -128,7 +127,7 @@ def init(
     return run
 
 
-_KNOWN = set(inspect.signature(init).parameters) - {"others"}
+_KNOWN = set(init.__code__.co_varnames[: init.__code__.co_argcount + init.__code__.co_kwonlyargcount])
 
 
 def declare(logdir: str | os.PathLike[str] | None, *, save: bool) -> None:

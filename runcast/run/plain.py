@@ -5,7 +5,6 @@ Objects of libraries (OmegaConf, attrs, pydantic) are known by what they have; n
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import numbers
 import os
@@ -50,7 +49,8 @@ def fields_of(value: Any) -> Mapping[Any, Any] | None:
         return container if isinstance(container, Mapping) else None
     if isinstance(value, Mapping):
         return value
-    if isinstance(value, (argparse.Namespace, types.SimpleNamespace)):
+    argparse = sys.modules.get("argparse")
+    if isinstance(value, types.SimpleNamespace) or (argparse and isinstance(value, argparse.Namespace)):
         return vars(value)
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}

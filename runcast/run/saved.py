@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
@@ -52,6 +51,8 @@ def wanted(pattern: Any, base_path: Any, policy: Any) -> Wanted:
 
 def files_of(pattern: str) -> Iterator[str]:
     """Yield the files that match a pattern now, all those in folders that match; links to folders inside them are not followed."""
+    import glob  # most runs save nothing
+
     matches = [pattern] if os.path.lexists(pattern) else sorted(glob.glob(pattern, recursive=True))
     seen = set()
     for match in matches:

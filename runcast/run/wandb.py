@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from typing import Any
 
@@ -46,6 +45,8 @@ def heed(others: dict[str, Any], known: set[str]) -> None:
     """Tell once of arguments that change nothing here. Raises `SettingsError` for those that nobody knows."""
     for name, value in others.items():
         if name not in _NEEDLESS:
+            import difflib  # for a mistake only
+
             near = difflib.get_close_matches(name, sorted(known | _NEEDLESS.keys()), 1)
             advice = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(sorted(known))}"
             raise SettingsError(f"init() knows no argument {name!r}; {advice}")
