@@ -14,6 +14,7 @@ from rich.text import Text
 
 from runcast.cli.facts import fact_lines, plain
 from runcast.cli.words import ago, duration, figure, size, spark
+from runcast.run.record import OWN_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,9 +82,15 @@ def show_run(
     for what, text in fact_lines(run.facts):
         about.add_row(what, Text(text))
     console.print(about)
+    cores = [each for each in series if _is_core(each)]
     if series:
         console.print()
-        console.print(_series_table(series, wide=console.width >= NARROW))
+        shown = [each for each in series if not _is_core(each)]
+        console.print(_series_table(shown, wide=console.width >= NARROW))
+    if cores:
+        console.print(
+            Text(f"and {cores[0].tag} … {cores[-1].tag.partition('/')[2]}, one series a core", "dim")
+        )
     if files:
         console.print()
         console.print(_file_table(files, console))
@@ -156,6 +163,12 @@ def _table(*headers: str) -> Table:
     for header in headers:
         table.add_column(header, no_wrap=True)
     return table
+
+
+def _is_core(series: SeriesRecord) -> bool:
+    """Whether a series is one of the many that tell how busy each core was."""
+    is_system = (series.root, series.source) == (OWN_ROOT, "system")
+    return is_system and series.tag.startswith("cpu/core") and series.tag.endswith("_percent")
 
 
 def _series_table(series: Sequence[SeriesRecord], *, wide: bool) -> Table:

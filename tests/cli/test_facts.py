@@ -32,3 +32,35 @@ def test_facts_are_told_in_words() -> None:
 def test_what_is_missing_is_left_out() -> None:
     """A run without git, GPU or user has no line for them; a fact that nobody foresaw is shown as it is."""
     assert dict(fact_lines({"notebook": True, "seed": 3, "git": {}})) == {"notebook": "yes", "seed": "3"}
+
+
+def test_all_that_may_be_known() -> None:
+    """GPUs that are alike are counted; limits of a container, what is not pushed, and a cluster's job are told."""
+    facts = {
+        "git": {"commit": "8aa281daffa5178a072de645", "ahead": 2, "upstream": "origin/main"},
+        "host": "node7",
+        "container": "docker",
+        "cwd": "/work",
+        "script": "/work/train.py",
+        "cpu": "AMD EPYC",
+        "cpus": 32,
+        "cores": 16,
+        "cpus_allowed": 4,
+        "memory": 64_000_000_000,
+        "memory_limit": 8_000_000_000,
+        "gpus": [{"name": "NVIDIA H100", "memory": 80_000_000_000}] * 2,
+        "driver": "550.54",
+        "cuda": "12.4",
+        "slurm": {"job": "17"},
+        "python": "3.12.1",
+        "implementation": "PyPy",
+    }
+    assert dict(fact_lines(facts)) == {
+        "in": "/work",
+        "git": "8aa281daff · 2 commits beyond origin/main",
+        "host": "node7 · docker",
+        "machine": "AMD EPYC · 16 cores, 32 threads, 4 allowed · 64.0 GB memory, 8.0 GB allowed"
+        " · 2 \N{MULTIPLICATION SIGN} NVIDIA H100 (80.0 GB) · driver 550.54, CUDA 12.4",
+        "slurm": "job=17",
+        "python": "3.12.1 (PyPy)",
+    }

@@ -417,7 +417,7 @@ def test_the_run_tab_tells_what_is_known(page: Page) -> None:
     names = page.locator(".rc-facts dt").all_inner_texts()
     told = dict(zip(names, page.locator(".rc-facts dd").all_inner_texts(), strict=True))
     assert told["CPU"] == "AMD EPYC, 16 cores, 32 threads"
-    assert told["GPUs"].replace("\N{NO-BREAK SPACE}", " ") == "2 × NVIDIA H100 (80 GB)"
+    assert told["GPUs"].replace("\N{NO-BREAK SPACE}", " ") == "2 \N{MULTIPLICATION SIGN} NVIDIA H100 (80 GB)"
     assert told["NVIDIA driver"] == "550.54, CUDA 12.4"
     assert told["Not pushed"] == "2 commits beyond origin/main"
     assert "with changes that are not committed" in told["Git commit"]
