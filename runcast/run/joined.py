@@ -85,8 +85,10 @@ class Joined:
             for entry in entries:
                 self._state.fold(entry)
                 match entry["op"]:
-                    case "start":
+                    case "start" | "resume":
                         self._roots = Roots(self._state.cwd)
+                        for watch in self._state.watches.values():
+                            self._roots.declare(watch.path)
                     case "watch":
                         self._roots.declare(str(entry.get("path")))
             if not self._state.following:

