@@ -1,17 +1,20 @@
-"""How fast event files are read: our reader and its peers on the same file, in turns, medians.
+"""How fast event files are read: our reader and its peers on the same logs, in turns, medians.
 
-    python benchmarks/read_events.py                 # 200,000 events, 3 rounds: about a minute
-    python benchmarks/read_events.py --full          # 1,000,000 events, 5 rounds: about five minutes
-    python benchmarks/read_events.py --json FILE     # the figures as JSON as well
+    python benchmarks/read_events.py                     # 200,000 events a log: some two minutes
+    python benchmarks/read_events.py --full              # 1,000,000 events a log, a file of 1 GB: about half an hour
+    python benchmarks/read_events.py --only irregular    # one kind of log
+    python benchmarks/read_events.py --json FILE         # all figures as JSON as well
 
-The file is what PyTorch's SummaryWriter writes: 20 tags of scalars. Each reading is a fresh process; imports are not counted.
-All read from the page cache. The Rust data server is timed from its start until it answers with the last step.
+`pip install 'runcast[benchmarks]'` gets the peers; one that is missing is left out. Each reading is a fresh process whose imports are not counted,
+and all read from the page cache. Peers keep what they read in memory, as ours does. TensorBoard's Rust data server is timed from its start
+until it answers with the last step of every run, at two looks a millisecond at most; it uses all cores, the others one.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -20,157 +23,128 @@ import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-TAGS = 20
+from event_files import LOGS, Log, large
+from event_readers import READERS, SLOW, program
 
-RUNCAST = """
-from runcast.events import Decoder
-import numpy, runcast.events.decode
-began = clock()
-with open(path, "rb") as file:
-    count = len(Decoder().decode(file.read()).scalars.step)
-"""
+PASSING = "runcast, passing"
+LIMIT = "limit: read and CRC32C"
 
-WARM = """
-from runcast.events import Decoder
-decoder = Decoder()
-with open(path, "rb") as file:
-    decoder.decode(file.read())
-began = clock()
-with open(path, "rb") as file:
-    count = len(decoder.decode(file.read()).scalars.step)
-"""
-
-PROTOBUF = """
-import struct
-import google_crc32c
-from tensorboard.compat.proto.event_pb2 import Event
-began = clock()
-def masked(data):
-    crc = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-points = []
-with open(path, "rb") as file:
-    data = file.read()
-position = 0
-while position < len(data):
-    length, length_crc = struct.unpack_from("<QI", data, position)
-    payload = data[position + 12 : position + 12 + length]
-    (crc,) = struct.unpack_from("<I", data, position + 12 + length)
-    assert masked(data[position : position + 8]) == length_crc and masked(payload) == crc
-    event = Event.FromString(payload)
-    for value in event.summary.value:
-        points.append((value.tag, event.step, event.wall_time, value.simple_value))
-    position += length + 16
-count = len(points)
-"""
-
-ACCUMULATOR = """
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-began = clock()
-accumulator = EventAccumulator(path, size_guidance={"scalars": 0})
-accumulator.Reload()
-count = sum(len(accumulator.Scalars(tag)) for tag in accumulator.Tags()["scalars"])
-"""
-
-RUST = """
-import os, subprocess, tempfile
-import grpc, tensorboard_data_server
-from tensorboard import context
-from tensorboard.data import grpc_provider
-from tensorboard.data.provider import RunTagFilter
-port = tempfile.mktemp()
-command = [tensorboard_data_server.server_binary(), "--logdir=" + os.path.dirname(path), "--port=0", "--port-file=" + port,
-           "--reload=once", "--samples-per-plugin=scalars=all", "--die-after-stdin", CHECKSUM]
-began = clock()
-server = subprocess.Popen(command, stdin=subprocess.PIPE)
-while not os.path.exists(port) or not open(port).read().strip():
-    time.sleep(0.001)
-address = "localhost:" + open(port).read().strip()
-options = [("grpc.max_receive_message_length", 1 << 30)]
-channel = grpc.secure_channel(address, grpc.local_channel_credentials(), options)
-provider = grpc_provider.GrpcDataProvider(address, grpc_provider.make_stub(channel))
-while True:
-    runs = provider.list_scalars(context.RequestContext(), experiment_id="", plugin_name="scalars", run_tag_filter=RunTagFilter())
-    tags = [tag for tags in runs.values() for tag in tags.values()]
-    if len(tags) == TAGS and all(tag.max_step == last_step for tag in tags):
-        break
-    time.sleep(0.001)
-count = TAGS * (last_step + 1)
-server.stdin.close()
-"""
-
-PRELUDE = """
-import sys, time
-clock = time.perf_counter
-path, last_step, TAGS = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-"""
-RESULT = """
-print(clock() - began, count)
-"""
-
-READERS = {
-    "runcast": RUNCAST,
-    "runcast, warm": WARM,
-    "protobuf loop with checksums": PROTOBUF,
-    "TensorBoard EventAccumulator": ACCUMULATOR,
-    "TensorBoard Rust server": RUST.replace("CHECKSUM", '"--no-checksum"'),
-    "TensorBoard Rust server, checksums": RUST.replace("CHECKSUM", '"--checksum"'),
-}
+LEFT_OUT = {"mixed": {"tbparse"}, "irregular": {"tbparse"}}
+"""What cannot read them: it wants TensorFlow for them."""
 
 
-def write_scalars(folder: Path, steps: int) -> Path:
-    """Write the file with PyTorch's writer."""
-    from torch.utils.tensorboard import SummaryWriter  # slow, and needed once
-
-    with SummaryWriter(str(folder), max_queue=1000) as writer:
-        for step in range(steps):
-            for tag in range(TAGS):
-                writer.add_scalar(f"train/metric_{tag:02d}", (step * 31 + tag) % 997 / 7, step)
-    (file,) = folder.iterdir()
-    return file
-
-
-def seconds(name: str, file: Path, steps: int) -> list[float]:
-    """Time one reading in a fresh process; nothing if this reader is not installed here."""
-    command = [sys.executable, "-c", PRELUDE + READERS[name] + RESULT, str(file), str(steps - 1), str(TAGS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+def reading(name: str, log: Log) -> tuple[float, float] | None:
+    """Return the seconds of one reading and the megabytes it took; None where the reader is not installed, or fails."""
+    what = json.dumps([str(log.folder), [str(file) for file in log.files], log.last])
+    command = [sys.executable, "-c", program(name), what]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     if done.returncode:
         print(f"{name}: left out: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
-        return []
-    taken, count = done.stdout.split()
-    assert int(count) == steps * TAGS, count
-    return [float(taken)]
+        return None
+    seconds, count, megabytes = map(float, done.stdout.split())
+    assert count in {-1, log.points}, (name, count, log.points)
+    return seconds, megabytes
+
+
+def compare(kind: str, log: Log, rounds: int, slow_rounds: int) -> dict[str, Any]:
+    """Let all readers read one log in turns; print and return the figures."""
+    left_out = {PASSING} | LEFT_OUT.get(kind, set())
+    taken: dict[str, list[float]] = {name: [] for name in READERS if name not in left_out}
+    grown: dict[str, float] = {}
+    for turn in range(rounds):
+        for name in list(taken):
+            if name in SLOW and turn >= slow_rounds:
+                continue
+            result = reading(name, log)
+            if result is None:
+                del taken[name]
+                continue
+            taken[name].append(result[0])
+            grown[name] = result[1]
+    medians = {name: statistics.median(seconds) for name, seconds in taken.items()}
+    ours = medians["runcast"]
+    print(f"\n{kind}: {log.points:,} scalars, {log.size / 1e6:.1f} MB, by {log.note}")
+    print(f"{'':26}{'s':>8}{'scalars/s':>13}{'MB/s':>8}{'memory MB':>11}{'runcast is':>12}")
+    for name, median in medians.items():
+        memory = "" if name.startswith("data server") else f"{grown[name]:.0f}"
+        rates = f"{log.points / median:13,.0f}{log.size / median / 1e6:8.0f}"
+        print(f"{name:26}{median:8.3f}{rates}{memory:>11}{f'{median / ours:.2f}x':>12}")
+    print(f"{medians[LIMIT] / ours:.0%} of the physical limit")
+    return {"points": log.points, "bytes": log.size, "seconds": taken, "medians": medians, "megabytes": grown}
+
+
+def growing(folder: Path, base: Log, sizes: list[int], rounds: int) -> dict[str, Any]:
+    """Read ever larger files, keeping nothing: neither the time for each byte nor the memory should grow."""
+    print(f"\none file, read batch by batch, by {base.note}, repeated")
+    print(f"{'MB':>8}{'s':>8}{'ns/byte':>10}{'memory MB':>11}{'of the limit':>14}")
+    figures = {}
+    for size in sizes:
+        log = large(folder / f"{size} MB", base, size)
+        readings = [(reading(PASSING, log), reading(LIMIT, log)) for _ in range(rounds)]
+        seconds, memory = (statistics.median(ours[part] for ours, _ in readings if ours) for part in (0, 1))
+        limit = statistics.median(limit[0] for _, limit in readings if limit)
+        rate = f"{seconds / log.size * 1e9:10.2f}"
+        print(f"{log.size / 1e6:8.0f}{seconds:8.3f}{rate}{memory:11.0f}{limit / seconds:14.0%}")
+        figures[size] = {"bytes": log.size, "seconds": seconds, "megabytes": memory, "limit": limit}
+        for file in log.files:
+            file.unlink()
+    return figures
 
 
 def main() -> None:
-    """Run every reader in turns and print a table."""
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--full", action="store_true", help="1,000,000 events and 5 rounds")
+    """Write the logs, run every reader on each, and print the tables."""
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument(
+        "--full", action="store_true", help="1,000,000 events a log, and files of up to 1 GB"
+    )
+    arguments.add_argument(
+        "--only", choices=[*LOGS, "growing"], action="append", help="read this kind of log"
+    )
+    arguments.add_argument("--keep", type=Path, help="write the logs here, and use what is there already")
     arguments.add_argument("--json", type=Path, help="write the figures to this file")
     options = arguments.parse_args()
-    events, rounds = (1_000_000, 5) if options.full else (200_000, 3)
+    events, rounds, slow_rounds = (1_000_000, 5, 3) if options.full else (200_000, 3, 1)
+    megabytes = [250, 500, 1000] if options.full else [50, 100, 200]
 
-    taken: dict[str, list[float]] = {name: [] for name in READERS}
-    with tempfile.TemporaryDirectory() as folder:
-        file = write_scalars(Path(folder), events // TAGS)
-        size = file.stat().st_size
-        for _ in range(rounds):
-            for name in READERS:
-                taken[name] += seconds(name, file, events // TAGS)
-    medians = {name: statistics.median(values) for name, values in taken.items() if values}
-
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("numpy", "protobuf", "tensorboard"))
-    print(f"{events:,} scalar events, {size / 1e6:.1f} MB, median of {rounds}; {time.strftime('%Y-%m-%d')}")
-    print(f"Python {platform.python_version()}, {versions}, {platform.system()} {platform.machine()}\n")
-    print(f"{'reader':36}{'s':>8}{'events/s':>13}{'MB/s':>8}{'runcast is':>12}")
-    for name, median in medians.items():
-        ratio = f"{median / medians['runcast']:.1f}x"
-        print(f"{name:36}{median:8.3f}{events / median:13,.0f}{size / median / 1e6:8.1f}{ratio:>12}")
+    names = ("numpy", "protobuf", "tensorboard", "tensorboard-data-server", "tbparse", "google-crc32c")
+    versions = ", ".join(f"{name} {_version(name)}" for name in names)
+    print(f"{time.strftime('%Y-%m-%d')}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
+    print(
+        f"Python {platform.python_version()}, {versions}; median of {rounds} ({slow_rounds} of the slow ones)"
+    )
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (options.keep or Path(temporary)) / str(events)
+        for kind in LOGS:
+            if not options.only or kind in options.only:
+                log = written(folder, kind, events)
+                figures[kind] = compare(kind, log, rounds, slow_rounds)
+        if not options.only or "growing" in options.only:
+            base = written(folder, "scalars", events)
+            figures["growing"] = growing(Path(temporary), base, megabytes, rounds)
     if options.json:
-        options.json.write_text(
-            json.dumps({"events": events, "bytes": size, "seconds": taken, "medians": medians}, indent=1)
-        )
+        options.json.write_text(json.dumps(figures, indent=1))
+
+
+def written(folder: Path, kind: str, events: int) -> Log:
+    """Return the log of this kind, which is written unless it is there."""
+    place = folder / kind.replace(",", "").replace(" ", "_")
+    about = place.with_suffix(".json")
+    if not about.exists():
+        log = LOGS[kind](place, events)
+        about.write_text(json.dumps([log.points, log.last, log.note]))
+    return Log(place, *json.loads(about.read_text()))
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "missing"
 
 
 if __name__ == "__main__":

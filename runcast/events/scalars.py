@@ -161,7 +161,7 @@ def _gather(view: memoryview, payloads: NDArray[np.int64], length: int) -> Rows:
     width = row_width(length)
     last = len(view) - width
     overlapping = np.ndarray((last + 1,), f"V{width}", view, 0, (1,))  # so that each row is one copy
-    rows = overlapping[np.minimum(payloads, last)].view(np.uint8).reshape(len(payloads), width)
+    rows: Rows = overlapping[np.minimum(payloads, last)].view(np.uint8).reshape(len(payloads), width)
     if payloads[-1] > last:  # what fills the last row up would lie beyond the end
         rest = np.frombuffer(view, np.uint8, offset=int(payloads[-1]))
         rows[-1, : len(rest)] = rest

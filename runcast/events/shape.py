@@ -108,7 +108,7 @@ class Shape:
 
     def learn(self, rows: Rows, tags: Mapping[int, int]) -> list[int]:
         """Learn one template from each of the rows that `tags` names, with its tag; which of them found a place."""
-        numbers = list(tags)
+        known, numbers = len(self), list(tags)
         chosen = rows[numbers]
         fresh = [self._word(chosen, word) for word in range(len(self._constant))]
         words = np.concatenate([self._words, fresh], axis=1)
@@ -121,7 +121,7 @@ class Shape:
         placed = _firsts(slot)
         self._slots = np.full(1 << _SLOT_BITS, -1, np.intp)
         self._slots[slot[placed]] = np.arange(len(placed))
-        learned = [numbers[at - len(self)] for at in placed.tolist() if at >= len(self)]
+        learned = [numbers[at - known] for at in placed.tolist() if at >= known]
         self._words = np.ascontiguousarray(words[:, placed])
         self._tag, self._base_crc = tag[placed], base_crc[placed]
         return learned
