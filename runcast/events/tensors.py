@@ -22,6 +22,9 @@ def _bfloat16(content: bytes) -> float:
 
 _half = _unpacker("e")
 
+_REFERENCE = 100
+"""What is added to a dtype's number for TensorFlow's references, which hold the same bytes."""
+
 # dtype: (bytes of `tensor_content`, how to read them, the field that holds values otherwise, how to read one of those)
 _NUMBERS: dict[int, tuple[int, Callable[[bytes], float], str, Callable[[Any], float]]] = {
     1: (4, _unpacker("f"), "float_val", float),
@@ -50,7 +53,7 @@ def number(tensor: Any) -> float | None:
 
     A shape that is missing, or says that the rank is unknown, means 0-d, as it does to TensorBoard.
     """
-    known = _NUMBERS.get(tensor.dtype)
+    known = _NUMBERS.get(tensor.dtype - _REFERENCE if tensor.dtype > _REFERENCE else tensor.dtype)
     if known is None or tensor.tensor_shape.dim:
         return None
     size, of_content, field, of_value = known

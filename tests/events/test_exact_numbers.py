@@ -142,3 +142,10 @@ def test_what_is_no_single_number(check, record, tensor):
     batch = check(record(event(1, b"\x42" + sized(tensor))) * 100)
     assert len(batch.scalars.step) == 0
     assert [(summary.tag, summary.plugin) for summary in batch.summaries] == [("x", "")] * 100
+
+
+@pytest.mark.parametrize("how", ["content", "packed"])
+def test_references(check, record, how):
+    """A number of one of TensorFlow's reference types is the number."""
+    tensor = held("DT_INT32", np.array([7], "<i4")[0], how).replace(b"\x08\x03", b"\x08\x67", 1)
+    assert check(record(event(1, b"\x42" + sized(tensor))) * 100).scalars.value.tolist() == [7.0] * 100

@@ -198,6 +198,9 @@ def _number(value: Any) -> float | None:
     if value.WhichOneof("value") != "tensor" or value.metadata.plugin_data.plugin_name not in {"", "scalars"}:
         return None
     tensor = value.tensor
+    if 100 < tensor.dtype < 200:  # TensorFlow's references hold the same bytes
+        tensor = type(tensor).FromString(tensor.SerializeToString())
+        tensor.dtype -= 100
     if tensor.dtype in _UNKNOWN_TO_TENSORBOARD:
         return None if tensor.tensor_shape.dim else _number_unknown_to_tensorboard(tensor)
     try:
