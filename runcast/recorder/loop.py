@@ -6,7 +6,9 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from runcast.errors import JournalError
@@ -47,8 +49,8 @@ FRESH, SHARE = 0.4, 1 / 20
 LONGEST_REST = 1.0
 """… and they are never further apart than this, in seconds, whatever they cost."""
 
-SMOOTHING = 0.2
-"""The part that one look has in the mean of what looks cost: now and then one costs more, and the next need not be late for it."""
+RECENT_LOOKS = 9
+"""Looks whose median is what looks usually cost: one costs more now and then, and the next need not be late for it."""
 
 DRAIN = 0.9
 """Seconds that a `drain` may wait for bytes to come: the kernel waits 1 s."""
@@ -110,7 +112,8 @@ class Recorder:
         self._drains: list[_Drain] = []
         self._next_look = 0.0
         self._pause = BUSY
-        self._work = self._usual_work = 0.0
+        self._work = 0.0
+        self._costs: deque[float] = deque(maxlen=RECENT_LOOKS)
 
     def record(self) -> int:
         """Record until the run ends or `stopping` is set; return the process's exit status."""
@@ -174,9 +177,9 @@ class Recorder:
             self._next_look = started
             return True
         self._pause = BUSY if moved else min(1.2 * self._pause, IDLE)
-        self._usual_work += SMOOTHING * (self._work - self._usual_work)
+        self._costs.append(self._work)
         self._work = 0.0
-        rest = max(self._pause, _rest(self._usual_work))
+        rest = max(self._pause, _rest(median(self._costs)))
         self._next_look = started + max(rest, self._intake.wait())
         return False
 

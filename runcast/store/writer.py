@@ -39,6 +39,9 @@ SYNC_INTERVAL = 1.0
 SYNC_SHARE = 0.02
 """The part of the time that may be spent on waiting for the disk, before the interval grows."""
 
+MOST_SYNCING = 0.05
+"""Seconds that one group of appends may spend on waiting for the disk; files whose turn does not come are waited for with the next."""
+
 MOST_RUNS = 8
 """Runs of which something is remembered."""
 
@@ -68,7 +71,7 @@ class _Cursor:
     place: FilePath
     on_disk: Path
     size: int
-    synced_at: float = float("-inf")
+    synced_at: float
 
 
 @dataclass
@@ -99,12 +102,14 @@ class Writer:
         self._cursors: dict[tuple[str, str], _Cursor] = {}
         self._memories: dict[str, RunMemory] = {}
         self._sync_cost = 0.0
+        self._syncing = 0.0
 
     def append(self, run: str, appends: Sequence[Append]) -> list[Appended | OffsetMismatch | StoreError]:
         """See `Store.append_all`."""
         answers: list[Appended | OffsetMismatch | StoreError] = []
         arrivals = []
         with self._lock:
+            self._syncing = 0.0
             for append in appends:
                 try:
                     arrived = self._arrive(run, len(answers), append)
@@ -183,7 +188,7 @@ class Writer:
             taken = taken[: batch.stop - offset]
         if not taken:
             return Appended(offset, batch)
-        sync = append.final or time.monotonic() - cursor.synced_at >= self._sync_interval()
+        sync = append.final or self._is_sync_due(cursor)
         try:
             if cursor.place.root != OWN_ROOT:
                 files.write_at(cursor.on_disk, offset, taken)
@@ -219,11 +224,16 @@ class Writer:
         started = time.monotonic()
         files.sync(cursor.on_disk)
         cursor.synced_at = time.monotonic()
-        self._sync_cost += 0.1 * (cursor.synced_at - started - self._sync_cost)
+        took = cursor.synced_at - started
+        self._syncing += took
+        self._sync_cost += 0.1 * (took - self._sync_cost)
 
-    def _sync_interval(self) -> float:
-        """Return how many seconds a file's appends share one wait: more than `SYNC_INTERVAL` where there are many files."""
-        return max(SYNC_INTERVAL, len(self._cursors) * self._sync_cost / SYNC_SHARE)
+    def _is_sync_due(self, cursor: _Cursor) -> bool:
+        """Whether a file has shared one wait long enough: more than `SYNC_INTERVAL` where there are many files."""
+        if self._syncing >= MOST_SYNCING:
+            return False
+        interval = max(SYNC_INTERVAL, len(self._cursors) * self._sync_cost / SYNC_SHARE)
+        return time.monotonic() - cursor.synced_at >= interval
 
     def _size(self, run: str, path: str) -> int:
         with self._database.read() as connection:
@@ -245,7 +255,7 @@ class Writer:
                     raise not_found(run)
                 row = read_file(connection, run, path)
             on_disk = self._root / "runs" / check_run_id(run) / path
-            found = _Cursor(place, on_disk, 0 if row is None else row.size)
+            found = _Cursor(place, on_disk, 0 if row is None else row.size, time.monotonic())
             if row is not None and not _is_intact(on_disk, row):
                 found.size = self._rebuild(run, path, found, row)
             self._cursors[run, path] = found
