@@ -50,6 +50,7 @@ def test_both_artefacts_hold_the_panel(built: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for bundle in BUNDLES:
         assert names.count(bundle) == 1
+    assert "runcast/run/child/sitecustomize.py" in names
     assert not [name for name in names if "/js/" in name or name.startswith(("tests/", "extension/"))]
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
