@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from runcast.run.record import OWN_ROOT
+from runcast.run.strict import strict
 from runcast.run.trials import summary_of
 
 if TYPE_CHECKING:
@@ -81,21 +81,10 @@ def file_shape(file: FileRecord) -> dict[str, Any]:
 
 def dumps(value: Any) -> str:
     """Return JSON that every reader accepts: NaN is `"NaN"`, infinities are `"Infinity"` and `"-Infinity"`."""
-    return json.dumps(_valid(value), indent=2, allow_nan=False)
+    return json.dumps(strict(value), indent=2, allow_nan=False)
 
 
 def number(value: float) -> float | str:
     """Return a float as JSON can say it."""
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
-def _valid(value: Any) -> Any:
-    if isinstance(value, float):
-        return number(value)
-    if isinstance(value, dict):
-        return {str(key): _valid(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_valid(each) for each in value]
-    return value
+    said: float | str = strict(value)
+    return said

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from runcast.recorder.sources import OLDER
+from runcast.run.strict import strict
 from runcast.store.protocol import FileRecord
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ def run_json(run: RunRecord, folder: Path) -> dict[str, Any]:
         "folder": str(folder),
         "created": run.created,
         "ended": run.ended,
-        "config": _strict(run.config),
-        "facts": _strict(run.facts),
+        "config": strict(run.config),
+        "facts": strict(run.facts),
     }
 
 
@@ -54,14 +54,3 @@ def child_row(child: Child) -> FileRecord:
         f"or name the folder that it writes to"
     )
     return FileRecord(path=name, size=0, source_path=child.executable, state="ignored", why=why)
-
-
-def _strict(value: Any) -> Any:
-    """Return a JSON value with NaN and the infinities as texts: JSON has no such numbers, and browsers refuse them."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: _strict(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_strict(item) for item in value]
-    return value

@@ -18,6 +18,7 @@ import numpy as np
 
 from runcast.recorder.static_charts import WIDTH, compose, drawing_order, is_system
 from runcast.recorder.static_numbers import format_value
+from runcast.run.strict import strict
 from runcast.store.buckets import select
 from runcast.store.protocol import Points
 
@@ -174,7 +175,7 @@ def _form(
 
 
 def _facts(run: RunRecord) -> dict[str, Any]:
-    config = _plain(run.config)
+    config = strict(run.config)
     if len(json.dumps(config)) > _MOST_CONFIG:
         config = {"(config)": f"too long to be shown here; see runcast show {run.id}"}
     facts = {key: run.facts[key] for key in _SHOWN_FACTS if key in run.facts}
@@ -188,19 +189,8 @@ def _facts(run: RunRecord) -> dict[str, Any]:
         "created": run.created,
         "ended": run.ended,
         "config": config,
-        "facts": _plain(facts),
+        "facts": strict(facts),
     }
-
-
-def _plain(value: Any) -> Any:
-    """Return a JSON value in which numbers that JSON has no word for are text."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
 
 
 def _limit(lengths: Sequence[int], budget: int) -> int:
