@@ -33,7 +33,7 @@ def new_run(tmp_path, monkeypatch):
     runcast.finish()
     for thread in set(threading.enumerate()) - threads:
         if thread.name.startswith("runcast"):
-            thread.join(10)
+            thread.join(30)
 
 
 @pytest.fixture
