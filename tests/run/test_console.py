@@ -271,6 +271,14 @@ def test_what_is_too_much_is_counted(tmp_path):
     assert (tmp_path / CONSOLE).stat().st_size < 120_000
 
 
+def test_secrets_are_not_noted(tmp_path, monkeypatch):
+    """A key that a script prints is in its console, and not in the run."""
+    monkeypatch.setenv("MY_API_KEY", "correct-horse-battery")
+    with contextlib.closing(Spool(tmp_path / CONSOLE)) as spool:
+        spool.feed("out", "using correct-horse-battery\nlogin --token=hunter2hunter2\nloss 0.5\n")
+    assert noted(tmp_path) == ["using REDACTED", "login --token=REDACTED", "loss 0.5"]
+
+
 def test_a_bar_does_not_fill_the_file(tmp_path):
     """A progress bar that draws itself thousands of times takes a few lines of the file, and one in the end."""
     with contextlib.closing(Spool(tmp_path / CONSOLE)) as spool:

@@ -6,7 +6,7 @@
     {"left_out": 1200, "s": "out", "t": …}                      so many lines do not stand here, for they were too many
 
 A later object with the same stream and number says how that line looks now: so a progress bar is a line that changes. Streams are
-`out`, `err`, or `both` where the two go to one place and only that place keeps their order.
+`out`, `err`, or `both` where the two go to one place and only that place keeps their order. Secrets are taken out (`redact.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runcast.run.console.screen import Screen
+from runcast.run.redact import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +51,7 @@ class Spool:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         self._fd = os.open(path, flags, 0o644)
         self._room = limit - os.fstat(self._fd).st_size
+        self._redact = Redactor().text
         self._streams: dict[str, _Stream] = {}
         self._started = self._changes_due = time.time()
         self._write({"v": 1, "started": self._started})
@@ -73,7 +75,7 @@ class Spool:
         entries = []
         for name, stream in self._streams.items():
             for number, text, is_open in stream.screen.lines(everything=everything):
-                entry: dict[str, Any] = {"n": number, "t": round(now, 3), "s": name, "x": text}
+                entry: dict[str, Any] = {"n": number, "t": round(now, 3), "s": name, "x": self._redact(text)}
                 if is_open:
                     entry["open"] = True
                 if stream.cell is not None:
