@@ -173,7 +173,7 @@ def test_nested_logdirs_name_a_file_as_its_writer_would(tmp_path, new_run, start
     """In a logdir within a logdir, a file is named by the inner one, whether a writer announced it or not."""
     run = new_run()
     run.watch(tmp_path / "logs")
-    run.watch(tmp_path / "logs" / "inner")
+    run.watch(tmp_path / "logs" / "inner", root="inner")
     recorder = start_recorder(run)
     files = [
         write(tmp_path / "logs" / place / "events.out.tfevents.1.host.1.0", range(5))
