@@ -107,14 +107,9 @@ class Redirection:
     def _listen(self) -> None:
         """Hear what the process says, until it ends."""
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            word, _, rest = line.decode().strip().partition(" ")
-            if word == "drained":
-                self._drained.set()
-            elif word == "broken":  # let the script find out by itself
-                self._put_back(fd for fd, name in _DESCRIPTORS.items() if rest in {name, "both"})
-            elif word == "failed":
-                self._failed(rest)
+        with self._process.stdout as said:
+            for line in said:
+                self._hear(*line.decode().strip().partition(" ")[::2])
         status = self._process.wait()
         if self._redirected:
             self._failed(f"the process that copies it ended ({status})")
@@ -124,6 +119,14 @@ class Redirection:
         self._drained.set()
         for fd in [*(source for source, _ in self._sources), *self._originals.values()]:
             os.close(fd)
+
+    def _hear(self, word: str, rest: str) -> None:
+        if word == "drained":
+            self._drained.set()
+        elif word == "broken":  # let the script find out by itself
+            self._put_back(fd for fd, name in _DESCRIPTORS.items() if rest in {name, "both"})
+        elif word == "failed":
+            self._failed(rest)
 
     def _pass_on_rest(self) -> None:
         for source, target in self._sources:
