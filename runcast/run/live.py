@@ -11,20 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runcast import capture
-from runcast.errors import SettingsError
+from runcast.run.about import About
 from runcast.run.children import Children, flush_at_exit
-from runcast.run.config import Config, Summary
 from runcast.run.exits import Outcome, outcome_of
 from runcast.run.journal import Journal
 from runcast.run.logged import ValueLog
 from runcast.run.notes import Notes
-from runcast.run.plain import plain
 from runcast.run.ranks import rank, ranked
 from runcast.run.roots import Roots, check_logdir
 from runcast.run.saved import files_of, wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from types import TracebackType
 
     from typing_extensions import Self
@@ -40,7 +38,7 @@ __all__ = ["Run"]
 log = logging.getLogger("runcast")
 
 
-class Run:
+class Run(About):
     """One recorded training, as the process that trains sees it. Made by `runcast.init`; every method is thread-safe.
 
     Nothing here raises into training but for arguments that make no sense; what goes wrong is told once, on the logger
@@ -65,26 +63,16 @@ class Run:
         disabled: bool = False,
         ended_well: Callable[[], None] = lambda: None,
     ) -> None:
+        super().__init__(record, config, Notes(journal))
         self.id = record.id
         self.folder = folder
         self.resumed = resumed
         """Whether this is an earlier run that goes on."""
         self.disabled = disabled
         """Whether nothing of it is recorded."""
-        self.group = record.group
-        """The name that runs which belong together share, "" for none."""
-        self.job_type = record.job_type
-        """What the run does in its group, "" if nobody said."""
         self.save_event_files = save
         """Whether event files are kept, or only their scalars; holds for writers opened from now on."""
-        self._name = record.name
-        self._project = record.project
-        self._tags = record.tags
-        self._text = record.notes
         self._ended_well = ended_well
-        self._config = Config(config, self._config_changed)
-        self._summary = Summary(record.summary, self._summary_changed)
-        self._notes = Notes(journal)
         self._link = link
         self._roots = roots
         self._sync_tensorboard = sync_tensorboard
@@ -99,7 +87,7 @@ class Run:
         self._stop_capture: Callable[[], None] | None = None
         self._children = Children(folder, self._note)
         self._on_finish: list[Callable[[], None]] = []
-        self._log = ValueLog(folder, step=step, warn=self._warn, keep=self._keep, logged=self._summary.logged)
+        self._log = ValueLog(folder, step=step, warn=self._warn, keep=self._keep, logged=self.summary.logged)
 
     def __repr__(self) -> str:
         return f"<Run {self.project}/{self.name} {self.id} {self._state}>"
@@ -122,58 +110,6 @@ class Run:
     def owned(self) -> bool:
         """Whether this process may end the run: not so in a forked child."""
         return os.getpid() == self._pid
-
-    @property
-    def name(self) -> str:
-        """The run's name; may be set."""
-        return self._name
-
-    @name.setter
-    def name(self, name: str) -> None:
-        if not isinstance(name, str) or not name.strip():
-            message = f"a run's name must be a text that is not empty, not {name!r}"
-            raise SettingsError(message)
-        self._name = name.strip()
-        self._note("set", values={"name": self._name})
-
-    @property
-    def project(self) -> str:
-        """The name of the project that the run belongs to."""
-        return self._project
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """The run's labels; may be set, as in `run.tags += ("final",)`."""
-        return self._tags
-
-    @tags.setter
-    def tags(self, tags: Iterable[str]) -> None:
-        given = [tags] if isinstance(tags, str) else list(tags)
-        if not all(isinstance(tag, str) for tag in given):
-            message = f"a run's tags must be texts, such as ('baseline', 'cnn'), not {tags!r}"
-            raise SettingsError(message)
-        self._tags = tuple(dict.fromkeys(given))
-        self._note("set", values={"tags": list(self._tags)})
-
-    @property
-    def notes(self) -> str:
-        """What there is to say of the run; may be set."""
-        return self._text
-
-    @notes.setter
-    def notes(self, notes: str | None) -> None:
-        self._text = "" if notes is None else str(notes)
-        self._note("set", values={"notes": self._text})
-
-    @property
-    def config(self) -> Config:
-        """What the training was started with; changes are recorded."""
-        return self._config
-
-    @property
-    def summary(self) -> Summary:
-        """What came of the training: the last values of `log`, and whatever is set here, which wins and is recorded."""
-        return self._summary
 
     @property
     def step(self) -> int:
@@ -435,12 +371,6 @@ class Run:
     @property
     def _recording(self) -> bool:
         return self._state == "running" and self.owned and not self.disabled
-
-    def _config_changed(self, changed: dict[str, Any]) -> None:
-        self._note("set", values={"config": plain(changed)})
-
-    def _summary_changed(self, changed: dict[str, Any]) -> None:
-        self._note("set", values={"summary": plain(changed)})
 
     def _note(self, op: str, **fields: Any) -> None:
         self._notes.note(op, **fields)
