@@ -93,7 +93,7 @@ def test_columns_are_really_used(form, tags, record):
     )
     reader = ScalarReader(TagTable())
     view = memoryview(data)
-    columns = reader.read(view, follow(view, 0, len(view)))
+    columns, _ = reader.read(view, follow(view, 0, len(view)))
     assert (columns.tag == NOT_READ).sum() == 0
 
 

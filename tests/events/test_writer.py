@@ -90,7 +90,7 @@ def test_any_number(values):
     np.testing.assert_array_equal(many.scalars.value, values * 70)
     np.testing.assert_array_equal(few.scalars.value, many.scalars.value[: len(few.scalars.value)])
     reader = ScalarReader(TagTable())
-    columns = reader.read(memoryview(data), follow(memoryview(data), 0, len(data)))
+    columns, _ = reader.read(memoryview(data), follow(memoryview(data), 0, len(data)))
     assert (columns.tag == NOT_READ).sum() <= 2  # the version, and step 0
     with np.errstate(over="ignore"):
         rounded = np.array(values * 70).astype(np.float32).tolist()

@@ -48,7 +48,10 @@ class Outcome:
 
     state: str
     written: Series
+    kept: Series
+    """The same, as TensorBoard reads it in the run's copies."""
     recorded: Series
+    """The points that count, as the store gives them."""
     copies: dict[str, bytes]
     originals: dict[str, bytes]
     """The event files' bytes, by name."""
@@ -57,7 +60,9 @@ class Outcome:
     @property
     def is_whole(self):
         """Whether everything that was written is recorded, once, and nothing else."""
-        return bool(self.written) and self.written == self.recorded and self.copies == self.originals
+        return (
+            bool(self.written) and self.recorded == counting(self.written) and self.copies == self.originals
+        )
 
 
 def perform(training, when, where, folder):
@@ -91,8 +96,9 @@ def perform(training, when, where, folder):
             for series in local.series(run.id)
             if series.plugin == "scalars" and series.root != "own"
         }
+    copies = store / "runs" / run.id / "files"
     return Outcome(
-        run.state, written(work), recorded, files(store / "runs" / run.id / "files"), files(work), done.stdout
+        run.state, written(work), written(copies), recorded, files(copies), files(work), done.stdout
     )
 
 
@@ -116,7 +122,12 @@ def written(work):
                     (event.step, make_ndarray(event.tensor_proto).item()) for event in reader.Tensors(tag)
                 ]
                 found[folder, tag] += values
-    return {key: sorted(values) for key, values in found.items()}
+    return dict(found)
+
+
+def counting(series):
+    """The points that count: of two at one step, the later (the Trainer of Transformers logs its last epoch twice)."""
+    return {key: sorted(dict(values).items()) for key, values in series.items()}
 
 
 def event_files(folder):
@@ -137,7 +148,7 @@ def cell(training, when, where):
             outcome = perform(training, when, where, Path(folder))
         except RuntimeError as error:
             return f"failed: {str(error).strip().splitlines()[-1]}"
-        numbers = f"{count(outcome.written)} / {count(outcome.recorded)}"
+        numbers = f"{count(outcome.written)} / {count(outcome.kept)}"
         return numbers if outcome.is_whole else f"**{numbers}**"
 
 

@@ -149,7 +149,7 @@ def test_store_inside_the_logdir_is_not_recorded_into_itself(tmp_path, new_run, 
     run.finish()
     recorder.next("finished")
     with store() as local:
-        paths = [file.path for file in local.files(run.id) if not file.path.startswith("own/")]
+        paths = [file.path for file in local.files(run.id) if file.path.startswith("files/")]
     assert paths == [f"files/logs/store/runs/Nov23_host/{path.name}", f"files/logs/train/{path.name}"]
 
 

@@ -114,7 +114,7 @@ def test_log_never_raises_into_a_training(place):
         run.finish()
         run.log({"good": 2})
     """)
-    assert err.count("run.log takes a dict of numbers, not a list; it is left out") == 1
+    assert err.count("run.log takes a dict, not a list; it is left out") == 1
     assert err.count("after the end of") == 1
     assert place.values("good") == [(0, 1.0)]
 
