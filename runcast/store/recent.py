@@ -8,6 +8,7 @@ what is here to what is there, and needs no rule for it: these points all count,
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -99,8 +100,8 @@ class Parts:
 
     def columns(self) -> Iterator[tuple[Part, Columns]]:
         """Yield each part's points."""
-        ends = [*self._starts[1:].tolist(), len(self._points.step)]
-        for part, start, end in zip(self._parts, self._starts.tolist(), ends, strict=True):
+        starts = [*self._starts.tolist(), len(self._points.step)]
+        for part, (start, end) in zip(self._parts, pairwise(starts), strict=True):
             yield part, self._points.rows(slice(start, end))
 
     def bounds(self) -> Iterator[tuple[Part, Bounds]]:
