@@ -7,6 +7,10 @@ from a table in plain Python for short data and from NumPy for long data. NumPy 
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["MASK_DELTA", "POLYNOMIAL", "crc32c", "masked_crc32c"]
 
@@ -32,14 +36,14 @@ def _byte_table() -> list[int]:
 _TABLE = _byte_table()
 
 
-def _fallback_crc32c(data: bytes | bytearray | memoryview) -> int:
+def _fallback_crc32c(data: bytes) -> int:
     """Return the CRC32C of `data` without native code."""
     if len(data) >= _NUMPY_FROM:
         from runcast.events.linear_crc import crc32c_of_bytes
 
         return crc32c_of_bytes(data)
     crc = 0xFFFFFFFF
-    for byte in bytes(data):
+    for byte in data:
         crc = (crc >> 8) ^ _TABLE[(crc ^ byte) & 0xFF]
     return crc ^ 0xFFFFFFFF
 
@@ -54,16 +58,11 @@ except ImportError:
     _NATIVE = False
 
 
-def _native_crc32c(data: bytes | bytearray | memoryview) -> int:
-    crc: int = google_crc32c.value(data if type(data) is bytes else bytes(data))
-    return crc
+crc32c: Callable[[bytes], int] = google_crc32c.value if _NATIVE else _fallback_crc32c
+"""Return the CRC32C of some bytes; bytes only, since the native code takes nothing that may change meanwhile."""
 
 
-crc32c = _native_crc32c if _NATIVE else _fallback_crc32c
-"""Return the CRC32C of `data`."""
-
-
-def masked_crc32c(data: bytes | bytearray | memoryview) -> int:
+def masked_crc32c(data: bytes) -> int:
     """Return the checksum as event files store it: rotated and shifted, so that it stays strong over bytes that hold checksums."""
     crc = crc32c(data)
     return (((crc >> 15) | (crc << 17)) + MASK_DELTA) & 0xFFFFFFFF

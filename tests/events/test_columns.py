@@ -97,6 +97,82 @@ def test_columns_are_really_used(form, tags, record):
     assert (columns.tag == NOT_READ).sum() == 0
 
 
+def read_by_columns(data):
+    """How many records of `data` columns did not read, how many they read with one point, and the points of the others."""
+    view = memoryview(data)
+    columns, several = ScalarReader(TagTable()).read(view, follow(view, 0, len(view)))
+    return (columns.tag == NOT_READ).sum(), (columns.tag >= 0).sum(), len(several.ordinals)
+
+
+@pytest.mark.parametrize("form", FORMS[:4])
+def test_tags_that_never_repeat_are_read_by_columns(form, record):
+    """It takes no repetition: every event may have a tag of its own."""
+    events = [form(f"tag {n:06d}", n, 1e9 + n, n / 3) for n in range(5000)]
+    assert read_by_columns(b"".join(record(event.SerializeToString()) for event in events)) == (0, 5000, 0)
+
+
+def of_several(tags, step, entries):
+    """Make an event with a value for each tag, of each form in turn."""
+    event = event_pb2.Event(wall_time=1e9 + step / 7, step=step)
+    for place, tag in enumerate(tags):
+        event.summary.value.append(
+            entries[place % len(entries)](tag, 0, 0.0, step / 3 - place).summary.value[0]
+        )
+    return event
+
+
+@pytest.mark.parametrize("forms", [FORMS[:1], FORMS[:3]])
+def test_events_of_several_values_are_read_by_columns(check, forms, record):
+    """What loops log at once, in one event, whatever the selection and order of the tags."""
+    rng = random.Random(5)
+    tags = [f"metric/{'x' * (n % 9)}{n}" for n in range(50)]
+    events = [of_several(rng.sample(tags, 1 + n % 6), n, forms) for n in range(3000)]
+    data = b"".join(record(event.SerializeToString()) for event in events)
+    unread, single, points = read_by_columns(data)
+    assert (unread, single, points) == (0, 500, 500 * (2 + 3 + 4 + 5 + 6))
+    check(data)
+
+
+def test_values_among_others_in_one_event(check, record):
+    """An event that holds points and something else keeps all of them, in order."""
+    forms = [simple, simple, tensor(1, "float_val", "other")]
+    events = [of_several("abcd"[: 1 + n % 4], n, forms) for n in range(1, 500)]
+    check(b"".join(record(event.SerializeToString()) for event in events))
+
+
+def test_metadata_of_each_tag(check, record):
+    """Hundreds of tags, each with a display name and a description of its own."""
+    events = []
+    for n in range(3000):
+        event = tensor(1, "float_val", "scalars")(f"tag {n % 600:03d}", n, 1.0, n / 3)
+        event.summary.value[0].metadata.display_name = f"name {n % 600:03d}"
+        events.append(event)
+    check(b"".join(record(event.SerializeToString()) for event in events))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_tags_that_are_no_text(count, record, points):
+    """A tag that is not valid UTF-8 makes no event, and costs no other."""
+    events = [of_several([f"tag-{n}-{k}" for k in range(count)], n, [simple]) for n in range(100)]
+    payloads = [event.SerializeToString() for event in events]
+    payloads[50] = payloads[50].replace(b"tag", b"t\xffg")
+    batch = Decoder().decode(
+        b"".join(map(record, payloads)) + record(simple("x", 1, 1.0, 1.0).SerializeToString()) * 200
+    )
+    assert (batch.records, len(batch.skipped), len(points(batch))) == (300, 1, 99 * count + 200)
+
+
+def test_a_wrong_checksum_among_events_of_several_values(record, points):
+    """Everything before the damaged event is read, nothing after it; passing over it loses it alone."""
+    records = [record(of_several("abc"[: 1 + n % 3], n, [simple]).SerializeToString()) for n in range(3000)]
+    data = bytearray(b"".join(records))
+    data[sum(map(len, records[:2000])) + len(records[2000]) - 6] ^= 1
+    batch = Decoder().decode(bytes(data))
+    assert (batch.records, batch.pending) == (2000, "checksum")
+    assert len(points(batch)) == sum(1 + n % 3 for n in range(2000))
+    assert len(points(Decoder().decode(bytes(data), skip=True))) == 6000 - (1 + 2000 % 3)
+
+
 def test_tags_that_come_later(check, record):
     """Tags that appear in later batches are learned then."""
     decoder = Decoder()
