@@ -1,13 +1,14 @@
 """How fast event files are read: our reader and its peers on the same logs, in turns, medians.
 
     python benchmarks/read_events.py                     # 200,000 events a log: some two minutes
-    python benchmarks/read_events.py --full              # 1,000,000 events a log, a file of 1 GB: about half an hour
+    python benchmarks/read_events.py --full              # 1,000,000 events a log, a file of 1 GB: about ten minutes
     python benchmarks/read_events.py --only irregular    # one kind of log
     python benchmarks/read_events.py --json FILE         # all figures as JSON as well
 
 `pip install 'runcast[benchmarks]'` gets the peers; one that is missing is left out. Each reading is a fresh process whose imports are not counted,
 and all read from the page cache. Peers keep what they read in memory, as ours does. TensorBoard's Rust data server is timed from its start
-until it answers with the last step of every run, at two looks a millisecond at most; it uses all cores, the others one.
+until it answers with the last step of every run, at two looks a millisecond at most; it uses all cores, the others one. EventAccumulator and
+tbparse, which take up to a minute for a log, read each of them once. Results are Markdown tables.
 """
 
 from __future__ import annotations
@@ -65,32 +66,54 @@ def compare(kind: str, log: Log, rounds: int, slow_rounds: int) -> dict[str, Any
             grown[name] = result[1]
     medians = {name: statistics.median(seconds) for name, seconds in taken.items()}
     ours = medians["runcast"]
-    print(f"\n{kind}: {log.points:,} scalars, {log.size / 1e6:.1f} MB, by {log.note}")
-    print(f"{'':26}{'s':>8}{'scalars/s':>13}{'MB/s':>8}{'memory MB':>11}{'runcast is':>12}")
+    print(f"\n**{kind}**: {log.points:,} scalars, {log.size / 1e6:.1f} MB, by {log.note}\n")
+    heading("reader", "s", "scalars/s", "MB/s", "memory MB", "runcast is")
     for name, median in medians.items():
         memory = "" if name.startswith("data server") else f"{grown[name]:.0f}"
-        rates = f"{log.points / median:13,.0f}{log.size / median / 1e6:8.0f}"
-        print(f"{name:26}{median:8.3f}{rates}{memory:>11}{f'{median / ours:.2f}x':>12}")
-    print(f"{medians[LIMIT] / ours:.0%} of the physical limit")
+        rates = f"{log.points / median:,.0f}", f"{log.size / median / 1e6:.0f}"
+        row(name, f"{median:.3f}", *rates, memory, f"{median / ours:.2f}x")
     return {"points": log.points, "bytes": log.size, "seconds": taken, "medians": medians, "megabytes": grown}
 
 
 def growing(folder: Path, base: Log, sizes: list[int], rounds: int) -> dict[str, Any]:
     """Read ever larger files, keeping nothing: neither the time for each byte nor the memory should grow."""
-    print(f"\none file, read batch by batch, by {base.note}, repeated")
-    print(f"{'MB':>8}{'s':>8}{'ns/byte':>10}{'memory MB':>11}{'of the limit':>14}")
+    print(f"\n**growing**: one file, read batch by batch, by {base.note}, repeated\n")
+    heading("MB", "s", "ns/byte", "memory MB", "of the limit")
     figures = {}
     for size in sizes:
         log = large(folder / f"{size} MB", base, size)
         readings = [(reading(PASSING, log), reading(LIMIT, log)) for _ in range(rounds)]
         seconds, memory = (statistics.median(ours[part] for ours, _ in readings if ours) for part in (0, 1))
         limit = statistics.median(limit[0] for _, limit in readings if limit)
-        rate = f"{seconds / log.size * 1e9:10.2f}"
-        print(f"{log.size / 1e6:8.0f}{seconds:8.3f}{rate}{memory:11.0f}{limit / seconds:14.0%}")
+        rate = f"{seconds / log.size * 1e9:.2f}"
+        row(f"{log.size / 1e6:.0f}", f"{seconds:.3f}", rate, f"{memory:.0f}", f"{limit / seconds:.0%}")
         figures[size] = {"bytes": log.size, "seconds": seconds, "megabytes": memory, "limit": limit}
         for file in log.files:
             file.unlink()
     return figures
+
+
+def overview(figures: dict[str, Any]) -> None:
+    """Say for all logs how many times as long each peer takes, and what part of the physical limit is reached."""
+    peers = [name for name in READERS if name not in {"runcast", "runcast, warm", LIMIT, PASSING}]
+    print("\n**How many times as long others take**\n")
+    heading("log", "runcast, scalars/s", "warm", *peers, "of the limit")
+    for kind, found in figures.items():
+        medians, points = found["medians"], found["points"]
+        ours = medians["runcast"]
+        rates = f"{points / ours:,.0f}", f"{points / medians['runcast, warm']:,.0f}"
+        ratios = [f"{medians[peer] / ours:.1f}x" if peer in medians else "" for peer in peers]
+        row(kind, *rates, *ratios, f"{medians[LIMIT] / ours:.0%}")
+
+
+def heading(*names: str) -> None:
+    """Print the head of a Markdown table: text in the first column, numbers in the others."""
+    row(*names)
+    row("---", *["---:"] * (len(names) - 1))
+
+
+def row(*cells: str) -> None:
+    print("|", " | ".join(cells), "|")
 
 
 def main() -> None:
@@ -107,7 +130,7 @@ def main() -> None:
     arguments.add_argument("--keep", type=Path, help="write the logs here, and use what is there already")
     arguments.add_argument("--json", type=Path, help="write the figures to this file")
     options = arguments.parse_args()
-    events, rounds, slow_rounds = (1_000_000, 5, 3) if options.full else (200_000, 3, 1)
+    events, rounds, slow_rounds = (1_000_000, 5, 1) if options.full else (200_000, 3, 1)
     megabytes = [250, 500, 1000] if options.full else [50, 100, 200]
 
     names = ("numpy", "protobuf", "tensorboard", "tensorboard-data-server", "tbparse", "google-crc32c")
@@ -117,6 +140,7 @@ def main() -> None:
         f"Python {platform.python_version()}, {versions}; median of {rounds} ({slow_rounds} of the slow ones)"
     )
     figures: dict[str, Any] = {}
+    growth: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.keep or Path(temporary)) / str(events)
         for kind in LOGS:
@@ -125,9 +149,10 @@ def main() -> None:
                 figures[kind] = compare(kind, log, rounds, slow_rounds)
         if not options.only or "growing" in options.only:
             base = written(folder, "scalars", events)
-            figures["growing"] = growing(Path(temporary), base, megabytes, rounds)
+            growth = growing(Path(temporary), base, megabytes, rounds)
+    overview(figures)
     if options.json:
-        options.json.write_text(json.dumps(figures, indent=1))
+        options.json.write_text(json.dumps({**figures, "growing": growth}, indent=1))
 
 
 def written(folder: Path, kind: str, events: int) -> Log:

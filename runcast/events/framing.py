@@ -109,11 +109,11 @@ def follow(view: memoryview, start: int, limit: int) -> Chain:
 
 
 def _short_records(view: memoryview, start: int, limit: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return position and payload length of every valid header in [start, limit) of a record with less than 256 bytes.
+    """Return position and payload length of every valid header in [start, limit) of a record with 1 to 255 bytes.
 
     Seven zero bytes stand behind the length byte of such a record. So exactly one aligned word of four bytes is zero there, and
-    each zero word names one candidate: the last byte before it that is not zero. Headers that stand inside other records are
-    among the answers.
+    each zero word behind one that is not names one candidate: the last byte before it that is not zero. Headers that stand inside
+    other records are among the answers.
     """
     region = np.frombuffer(view, np.uint8)[start : limit + 8]
     words = region[: len(region) // 4 * 4].view("<u4")
@@ -121,6 +121,8 @@ def _short_records(view: memoryview, start: int, limit: int) -> tuple[NDArray[np
     if len(zero) and zero[0] == 0:
         zero = zero[1:]
     before = words[zero - 1]
+    if not before.all():  # zeros in a payload, such as the empty buckets of a histogram
+        zero, before = zero[before != 0], before[before != 0]
     zeros_before = (before < 1 << 24).view(np.int8) + (before < 1 << 16).view(np.int8)
     zeros_before += (before < 1 << 8).view(np.int8)
     at = 4 * zero - 1 - zeros_before

@@ -93,13 +93,17 @@ class Reading:
         np.add(chain.length[:taken], OVERHEAD, out=spans[:, 1])
         if len(unread) or len(several.ordinals):
             single = np.flatnonzero(columns.tag[:taken] >= 0)
-            of_several = several.ordinals[: np.searchsorted(several.ordinals, taken)]
-            of_points = np.concatenate([single, of_several, np.array(ordinals, np.intp)])
-            parts = [columns.at(single), several.columns.at(np.arange(len(of_several))), points.columns()]
-            columns = Columns.joined(parts).at(np.argsort(of_points, kind="stable"))
-            holds_points = np.zeros(taken, np.bool_)
-            holds_points[of_points] = True
-            spans = spans[holds_points]
+            if len(several.ordinals) or points.tag:
+                of_several = several.ordinals[: np.searchsorted(several.ordinals, taken)]
+                of_points = np.concatenate([single, of_several, np.array(ordinals, np.intp)])
+                parts = [columns.at(single), several.columns.at(np.arange(len(of_several))), points.columns()]
+                columns = Columns.joined(parts).at(np.argsort(of_points, kind="stable"))
+                holds_points = np.zeros(taken, np.bool_)
+                holds_points[of_points] = True
+                spans = spans[holds_points]
+            else:
+                rows = _run(single)
+                columns, spans = columns.at(rows), spans[rows]
         self._columns.append(columns)
         self._spans.append(spans)
         return stop
@@ -156,6 +160,13 @@ class Reading:
             pending,
             tuple(self._session_starts),
         )
+
+
+def _run(rows: NDArray[np.intp]) -> NDArray[np.intp] | slice:
+    """Return the same rows in a form that takes no copying if they follow each other."""
+    if len(rows) and int(rows[-1]) - int(rows[0]) + 1 == len(rows):
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
 
 
 def _few_scalars(points: Points, names: list[str]) -> Scalars:

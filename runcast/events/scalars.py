@@ -46,7 +46,7 @@ _STRETCH = 256
 """The sample is taken in stretches of so many records, since tags that take turns would not show in every tenth record."""
 
 _REPEATS = 4
-"""A template is worth learning when it repeats so often, on average, among the records that it is learned from."""
+"""Templates are worth learning once their tags have been read field by field so often, on average."""
 
 
 class TagTable:
@@ -72,7 +72,7 @@ class Columns(NamedTuple):
     wall_time: NDArray[np.float64]
     value: NDArray[np.float64]
 
-    def at(self, rows: NDArray[np.intp]) -> Columns:
+    def at(self, rows: NDArray[np.intp] | slice) -> Columns:
         """Return these rows."""
         return Columns(self.tag[rows], self.step[rows], self.wall_time[rows], self.value[rows])
 
@@ -114,6 +114,7 @@ class ScalarReader:
         self._tags = tags
         self._fields = FieldReader(tags)
         self._shapes: dict[int, list[Shape]] = {}
+        self._times_read = np.zeros(0, np.intp)  # field by field, for each tag
         self.templates = 0
 
     def read(self, view: memoryview, chain: Chain) -> tuple[Columns, Several]:
@@ -172,7 +173,10 @@ class ScalarReader:
         return Several(others.event, Columns(others.tag, others.step, others.wall_time, others.value))
 
     def _learn(self, view: memoryview, chain: Chain, points: Values) -> None:
-        """Learn the templates that repeat among the points, each of which is all that its record holds."""
+        """Learn from points of tags that repeat; each of them is all that its record holds."""
+        times = np.bincount(points.tag, minlength=len(self._tags.names))
+        times[: len(self._times_read)] += self._times_read
+        self._times_read = times
         length = chain.length[points.event]
         layout = length << 40 | points.step_size << 32 | points.ending
         by_layout = np.argsort(layout, kind="stable")
@@ -182,7 +186,7 @@ class ScalarReader:
             size = int(length[same[0]])
             tag = points.tag[same]
             firsts = first_of_each(tag)
-            if _SHORTEST <= size <= _LONGEST and len(same) >= _REPEATS * len(firsts):
+            if _SHORTEST <= size <= _LONGEST and times[tag[firsts]].mean() >= _REPEATS:
                 rows = _gather(view, chain.position[points.event[same[firsts]]] + HEADER, size)
                 self._learn_rows(rows, size, tag[firsts])
 
