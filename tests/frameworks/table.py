@@ -90,7 +90,11 @@ def perform(training, when, where, folder):
     if done.returncode:
         raise RuntimeError(done.stdout)
     with LocalStore(store) as local:
-        (run,) = local.runs(RunQuery())
+        runs = local.runs(RunQuery())
+        if len(runs) != 1:
+            logs = [path.read_text() for path in (store / "runs").glob("*/recorder.log")]
+            raise RuntimeError("\n".join([done.stdout, *logs, f"there are {len(runs)} runs, not one"]))
+        run = runs[0]
         recorded = {
             (series.source, series.tag): points(local, run.id, series)
             for series in local.series(run.id)
