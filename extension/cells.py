@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     Displayed = tuple[int, str, Mapping[str, Any]]
     """How many outputs IPython had remembered before, the display's id (or ""), and the message's content."""
 
-__all__ = ["bounded", "cell_json", "error_output", "inputs", "is_ours", "notebook_json", "outputs", "size_of"]
+__all__ = [
+    "bounded",
+    "cell_json",
+    "error_output",
+    "inputs",
+    "is_ours",
+    "notebook_json",
+    "outputs",
+    "size_of",
+    "stream_output",
+]
 
 MOST_TEXT = 100_000
 """Characters of one text that is kept of an output: as much again of a stream, its beginning and its end."""
@@ -46,14 +56,16 @@ def outputs(
     """Return the outputs of cell `n` in order, raw.
 
     IPython remembers streams, results and errors from version 9 on, and results as text before; `displayed` is what was
-    displayed (pictures), `error` how the cell failed where IPython does not know.
+    displayed (pictures), `error` how the cell failed where IPython does not know. Streams that it does not remember are missing.
     """
     history = shell.history_manager
     remembered = list(getattr(history, "outputs", {}).get(n, ()))
     found: list[tuple[int, Output]] = []
     for place, each in enumerate(remembered):
         if each.output_type in _STREAMS:
-            found.append((2 * place + 1, _stream(_STREAMS[each.output_type], each.bundle.get("stream", ()))))
+            found.append(
+                (2 * place + 1, stream_output(_STREAMS[each.output_type], each.bundle.get("stream", ())))
+            )
         elif each.output_type == "execute_result":
             data = {"data": dict(each.bundle), "metadata": {}}
             found.append((2 * place + 1, {"output_type": "execute_result", "execution_count": n, **data}))
@@ -129,8 +141,8 @@ def _fits(kind: str, value: Any) -> bool:
     return kind in _TEXTS and (not isinstance(value, str) or len(value) <= most)
 
 
-def _stream(name: str, pieces: Any) -> Output:
-    """Return a stream, with its middle left out where it is long: a training may print for days."""
+def stream_output(name: str, pieces: Any) -> Output:
+    """Return what was written to a stream, with its middle left out where it is long: a training may print for days."""
     if isinstance(pieces, str):
         pieces = [pieces]
     head, tail, size = [], [], 0

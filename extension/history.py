@@ -52,6 +52,7 @@ class NotebookHistory:
         self._sources: dict[int, str] = {}
         self._cells: dict[int, str] = {}
         self._bare: dict[int, str] = {}
+        self._streams: dict[int, list[Output]] = {}
         self._redactor: Redactor | None = None
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -176,17 +177,38 @@ class NotebookHistory:
         if self._redactor is None:
             self._redactor = Redactor()
         sources = inputs(self._shell)
+        printed = {} if hasattr(self._shell.history_manager, "outputs") else self._printed()
         changed, self._changed = self._changed, set()
+        changed |= {n for n in printed if printed[n] != self._streams.get(n)}
+        self._streams = printed
         running = self._running
         for n, source in enumerate(sources):
             if n == 0 or not source:
                 continue
             if n in self._cells and n not in changed and n != running and self._sources.get(n) == source:
                 continue
-            found = outputs(self._shell, n, list(self._displayed.get(n, ())), self._errors.get(n))
+            found = [
+                *printed.get(n, ()),
+                *outputs(self._shell, n, list(self._displayed.get(n, ())), self._errors.get(n)),
+            ]
             self._sources[n] = source
             self._cells[n] = cell_json(n, source, found, self._redactor)
             self._bare[n] = cell_json(n, source, (), self._redactor)
+
+    def _printed(self) -> dict[int, list[Output]]:
+        """Return what the cells printed, from the run's console: IPython remembers it from version 9 on only."""
+        from runcast.extension.cells import stream_output
+        from runcast.run.console.spool import CONSOLE, read_console
+
+        assert self._file is not None
+        found: dict[int, dict[str, list[str]]] = {}
+        for line in read_console(self._file.parents[1] / CONSOLE):
+            if line.cell is not None:
+                found.setdefault(line.cell, {}).setdefault(line.stream, []).append(f"{line.text}\n")
+        return {
+            n: [stream_output(f"std{name}", pieces) for name, pieces in streams.items()]
+            for n, streams in found.items()
+        }
 
     def _bounded(self) -> list[str]:
         """Return the cells in order; where all of them are too much, the older ones without their outputs."""

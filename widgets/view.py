@@ -44,6 +44,7 @@ class View:
         self._context = contextvars.copy_context()
         self._stands = False
         self._brought = False
+        self._on_its_way = False
         self._system: set[int] = set()
         self._due = time.monotonic() + FIRST_FORM
         self._unsubscribe: Callable[[], None] = lambda: None
@@ -59,7 +60,7 @@ class View:
 
     def refresh(self, timeout: float = 0.0) -> None:
         """Have the static form drawn again if points have come since the last one; wait for it up to `timeout` seconds."""
-        if self._brought:
+        if self._brought or (self._on_its_way and timeout > 0):
             self._redraw(timeout)
 
     def close(self) -> None:
@@ -121,11 +122,13 @@ class View:
         self._brought = False
         self._due = time.monotonic() + NEXT_FORM
         if timeout <= 0:
+            self._on_its_way = True
             self.run.send({"kind": "static", "token": None})
         elif (reply := self.run.request("static", timeout)) is not None:
             self._draw(*reply)
 
     def _draw(self, header: dict[str, Any], buffers: list[bytes]) -> None:
+        self._on_its_way = False
         if len(buffers) != 2:
             self._report(f"the static form could not be drawn: {header.get('error', 'no reason was given')}")
             return

@@ -56,8 +56,8 @@ class Kernel:
         return self.manager.provisioner.pid
 
     def send(self, code):
-        """Start a cell and return its message's name."""
-        return self.client.execute(code, store_history=True)
+        """Start a cell and return its message's name; one that fails does not abort what is sent soon after."""
+        return self.client.execute(code, store_history=True, stop_on_error=False)
 
     def run(self, code, timeout=60.0):
         """Run a cell to its end."""
