@@ -330,7 +330,7 @@ class Recorder:
 
     def _give_up_what_is_gone(self) -> None:
         """Stop when the run's folder was deleted: there is nothing left to record into, however long one tries."""
-        if self._intake.behind and not self._journal.path.exists():
+        if self._journal_read and not self._journal.path.exists():
             log.error("%s is gone: this run cannot be recorded any more", self._folder)
             self.stopping = True
 

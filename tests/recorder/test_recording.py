@@ -270,13 +270,15 @@ def test_run_writes_its_own_files_in_place(new_run, start_recorder, store):
     assert not (run.folder / "files").exists()
 
 
-def test_deleted_store_ends_the_recorder(root, tmp_path, new_run, start_recorder, start_trainer):
-    """Who deletes the folder in which runs live, and ends the training, leaves no recorder behind that tries for ever."""
+def test_deleted_store_ends_the_recorder(root, tmp_path, new_run, start_recorder, start_trainer, wait_for):
+    """Who deletes the folder in which runs live is left alone: no recorder that goes on, though the training does, and no folder."""
     trainer = start_trainer(tmp_path / "logs")
     run = new_run(pid=trainer.pid)
     run.writer(trainer.path)
     recorder = start_recorder(run)
-    time.sleep(1.0)
-    shutil.rmtree(root)
+    wait_for((run.folder / "requirements.txt").exists)
+    while root.exists():  # a file may be made while the folder is being removed
+        shutil.rmtree(root, ignore_errors=True)
+    recorder.wait(20)
     trainer.kill()
-    recorder.wait(60)
+    assert not root.exists()
