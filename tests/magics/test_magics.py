@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+import runcast
 from runcast.store.protocol import RunQuery
 
 TRAIN = """\
@@ -159,6 +160,7 @@ def test_status_lists_the_files(shell, capsys):
     """%runcast status says of each event file how much is written and how much of it is recorded."""
     shell.run_cell("%sync_tensorboard").raise_error()
     shell.run_cell(TRAIN).raise_error()
+    assert runcast.run.drain(20.0)  # the cell itself waits for a second only
     capsys.readouterr()
     shell.run_cell("%runcast status").raise_error()
     head, folder, *table = capsys.readouterr().out.splitlines()
