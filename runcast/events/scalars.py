@@ -99,11 +99,16 @@ class Several(NamedTuple):
     @staticmethod
     def joined(parts: Sequence[Several]) -> Several:
         """Return the points of all parts, which have no record in common."""
+        if not parts:
+            return _NONE
         if len(parts) == 1:
             return parts[0]
-        ordinals = np.concatenate([np.empty(0, np.intp), *(part.ordinals for part in parts)])
+        ordinals = np.concatenate([part.ordinals for part in parts])
         in_order = np.argsort(ordinals, kind="stable")
         return Several(ordinals[in_order], Columns.joined([part.columns for part in parts]).at(in_order))
+
+
+_NONE = Several(np.empty(0, np.intp), Columns.joined([]))
 
 
 class ScalarReader:
@@ -126,20 +131,25 @@ class ScalarReader:
         columns = Columns(
             np.full(count, NOT_READ, np.int32), np.zeros(count, np.int64), np.zeros(count), np.zeros(count)
         )
-        left = self._match(view, chain, np.arange(count), columns)
+        self._match(view, chain, None, columns)
+        left = np.flatnonzero(columns.tag == NOT_READ)
         several = []
         if len(left) > 2 * _SAMPLE:
             several.append(self._read_fields(view, chain, left[_sample(len(left))], columns))
-            left = self._match(view, chain, left[columns.tag[left] == NOT_READ], columns)
+            left = left[columns.tag[left] == NOT_READ]
+            self._match(view, chain, left, columns)
+            left = left[columns.tag[left] == NOT_READ]
         if len(left) >= FEW:
             several.append(self._read_fields(view, chain, left, columns))
         return columns, Several.joined(several)
 
-    def _match(self, view: memoryview, chain: Chain, ordinals: Ordinals, columns: Columns) -> Ordinals:
-        """Read the records that match what was learned; return the others."""
-        length = chain.length[ordinals]
+    def _match(self, view: memoryview, chain: Chain, ordinals: Ordinals | None, columns: Columns) -> None:
+        """Read those of the records (None: of all) that match what was learned."""
+        length = chain.length if ordinals is None else chain.length[ordinals]
         short = np.where(length <= _LONGEST, length, 0).astype(np.uint8)
-        by_length = ordinals[np.argsort(short, kind="stable")]
+        by_length = np.argsort(short, kind="stable")
+        if ordinals is not None:
+            by_length = ordinals[by_length]
         counts = np.bincount(short, minlength=_LONGEST + 1)
         ends = np.cumsum(counts)
         for size in np.flatnonzero(counts).tolist():
@@ -147,8 +157,6 @@ class ScalarReader:
                 of_size = by_length[ends[size] - counts[size] : ends[size]]
                 rows = _gather(view, chain.position[of_size] + HEADER, size)
                 self._match_rows(rows, of_size, self._shapes[size], columns)
-        left: Ordinals = ordinals[columns.tag[ordinals] == NOT_READ]
-        return left
 
     def _match_rows(self, rows: Rows, ordinals: Ordinals, shapes: list[Shape], columns: Columns) -> None:
         for shape in tuple(shapes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from tensorboard.compat.proto import event_pb2
 from runcast.events import Decoder
 from runcast.events.framing import follow
 from runcast.events.layout import layout_of
+from runcast.events.meaning import NotAnEventError, read_event
 from runcast.events.scalars import NOT_READ, ScalarReader, TagTable
 
 STEPS = st.one_of(st.integers(0, 300), st.integers(-(2**63), 2**63 - 1))
@@ -171,6 +173,49 @@ def test_a_wrong_checksum_among_events_of_several_values(record, points):
     assert (batch.records, batch.pending) == (2000, "checksum")
     assert len(points(batch)) == sum(1 + n % 3 for n in range(2000))
     assert len(points(Decoder().decode(bytes(data), skip=True))) == 6000 - (1 + 2000 % 3)
+
+
+def mangled(payload, rng):
+    """Change an event's bytes here and there: its keys, sizes and numbers rather than its contents."""
+    changed = bytearray(payload)
+    kind = rng.randrange(4)
+    if kind == 0:
+        del changed[rng.randrange(len(changed)) :]
+    elif kind == 1:
+        at = rng.randrange(len(changed))
+        changed[at:at] = rng.choice([b"\x80\x00", b"\x10\x05", b"\x0a\x00", b"\x15\0\0\0\0"])
+    elif kind == 2:
+        changed[rng.randrange(min(40, len(changed)))] ^= 1 << rng.randrange(8)
+    else:
+        at = changed.index(b"\x2a") + 1
+        changed[at : at + 1] = bytes([changed[at] | 0x80, 0])  # a size that takes more bytes than it needs
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_mangled_events_mean_what_protobuf_says(seed, record, points):
+    """Events that are nearly plain, among those that are, by columns and one by one."""
+    rng = random.Random(seed)
+    forms = [simple, simple, *FORMS[1:5]]
+    payloads = []
+    for n in range(4000):
+        tags = [rng.choice(["a", "é/ü", "x" * 40, "y" * 130]) for _ in range(rng.choice([1, 1, 2, 4]))]
+        event = of_several(tags, rng.choice([0, 1, 127, 128, 2**40, -1, n]), rng.sample(forms, 3))
+        payload = event.SerializeToString()
+        payloads.append(mangled(payload, rng) if rng.random() < 0.3 else payload)
+    expected, failed = [], 0
+    for payload in payloads:
+        try:
+            meaning = read_event(payload)
+        except NotAnEventError:
+            failed += 1
+            continue
+        bits = struct.pack("<d", meaning.wall_time)
+        expected += [(tag, meaning.step, bits, struct.pack("<d", value)) for tag, value in meaning.points]
+    batch = Decoder().decode(b"".join(map(record, payloads)))
+    assert (batch.records, len(batch.skipped)) == (4000, failed)
+    assert failed > 100
+    assert points(batch) == expected
 
 
 def test_tags_that_come_later(check, record):
