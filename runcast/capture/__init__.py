@@ -95,6 +95,7 @@ def _start_afresh() -> None:
 
 
 def _stop() -> None:
+    _writers.look_again()
     _flusher.stop()
 
 

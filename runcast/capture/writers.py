@@ -97,6 +97,8 @@ class Writers:
         self._known: list[Known] = []
         self._seen: dict[str, str] = {}
         self._native: set[str] = set()
+        self._later: dict[str | None, Known] = {}
+        """By folder, those whose files native code opens later: perhaps just before they are gone."""
         self._remembered: list[WriterNotice] = []
         self._callbacks: list[Callable[[WriterNotice], None]] = []
 
@@ -121,6 +123,8 @@ class Writers:
                     other for other in self._known if other.flushable() is not None or other.opens_later
                 ]
                 self._known.append(known)
+                if known.opens_later and _noticed_path(known) is None:
+                    self._later[known.logdir] = known
         except Exception:
             log.debug("a writer of %s could not be noted", library.name, exc_info=True)
             return
@@ -144,13 +148,17 @@ class Writers:
     def look_again(self) -> None:
         """Take note of files that known writers have opened since. Never raises."""
         for known in self.known():
-            if known.opens_later:
+            if known.opens_later and known.path is not None:
                 try:
                     now = self._renewed(known)
-                    if now is not known or _noticed_path(known) is None:
+                    if now is not known:
                         self._tell_of_files(now)
                 except Exception:
                     log.debug("a writer of %s could not be looked at", known.library.name, exc_info=True)
+        with self._lock:
+            later = list(self._later.values())
+        for known in later:
+            self._tell_of_files(known)
 
     def subscribe(self, callback: Callable[[WriterNotice], None]) -> Callable[[], None]:
         """Call `callback(notice)` for each writer: at once for those that are there, later for those that open.
@@ -187,7 +195,7 @@ class Writers:
     def forget(self) -> None:
         """Forget the writers (not the subscribers): those of a parent process are not its child's to flush."""
         self._lock = threading.RLock()
-        self._known, self._remembered = [], []
+        self._known, self._remembered, self._later = [], [], {}
 
     def _renewed(self, known: Known) -> Known:
         """Return the writer as it is now: one that was closed and opened again has another thread and another file."""
@@ -195,8 +203,6 @@ class Writers:
         now = _know(known.library, writer, ())
         if now.path == known.path and now.target() is known.target():
             return known
-        if known.path is None:
-            now = replace(now, logdir=known.logdir)
         with self._lock:
             self._known = [now if other is known else other for other in self._known]
         return now

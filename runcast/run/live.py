@@ -85,6 +85,7 @@ class Run(About):
         self._paths: set[str] = set()
         self._recorded: dict[str, int] = {}
         self._stop_capture: Callable[[], None] | None = None
+        self._left = False
         self._children = Children(folder, self._note)
         self._on_finish: list[Callable[[], None]] = []
         self._log = ValueLog(folder, step=step, warn=self._warn, keep=self._keep, logged=self.summary.logged)
@@ -201,7 +202,7 @@ class Run(About):
         return self._stop_capture is not None
 
     def _writer_opened(self, notice: capture.WriterNotice) -> None:
-        if self._state != "running" or Path(notice.path).is_relative_to(self.folder.resolve()):
+        if self._left or Path(notice.path).is_relative_to(self.folder.resolve()):
             return  # over, or a file that the run itself writes
         root, source = self._roots.locate(notice.path)
         if not self.owned:
@@ -340,6 +341,7 @@ class Run(About):
     def leave(self) -> None:
         """Record no more writers of this process, nor of children that it starts."""
         stop, self._stop_capture = self._stop_capture, None
+        self._left = True
         if stop is not None:
             stop()
         if self.owned:

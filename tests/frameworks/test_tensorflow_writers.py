@@ -167,3 +167,21 @@ def test_nothing_is_said_and_nothing_is_left(script):
     assert printed.splitlines() == ["['__init__', 'close']", "ram://bucket/logs/*tfevents*", "True"]
     assert "NOT_FOUND" not in errors
     assert "runcast" not in errors
+
+
+@pytest.mark.timeout(240)
+def test_a_graphs_writer_that_is_over_at_once(script):
+    """A writer in a graph opens its file when a session runs; though it is gone in the next moment, its file is recorded."""
+    printed, _ = script(
+        """
+        run = runcast.init(sync_tensorboard=True)
+        def train():
+            with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+                session.run(tf.summary.create_file_writer("logs").init())
+        train()
+        run.finish()
+        (path,) = pathlib.Path("logs").iterdir()
+        print((run.folder / "files" / "cwd" / path).read_bytes() == path.read_bytes())
+        """
+    )
+    assert printed.splitlines() == ["True"]
