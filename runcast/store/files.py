@@ -15,15 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["checksum", "disk_size", "read_bytes", "replace", "sync", "write_at"]
+__all__ = ["checksum", "disk_size", "make_run_folder", "read_bytes", "replace", "sync", "write_at"]
 
 PIECE = 4 << 20
 
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
-def write_at(path: Path, offset: int, data: bytes | memoryview) -> None:
-    """Write bytes at an offset; what was there before is the same or was never claimed.
+def make_run_folder(folder: Path) -> None:
+    """Make the folder that a run's files go to, unless it is there. Raises `StoreError`."""
+    with _explained("make", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def write_at(path: Path, offset: int, data: bytes | memoryview, run_folder: Path) -> None:
+    """Write bytes at an offset; what was there before is the same or was never claimed. Folders are made within the run's only.
 
     Raises `StoreError`; the file may then hold some of the bytes, and writing them again is right.
     """
@@ -31,7 +37,7 @@ def write_at(path: Path, offset: int, data: bytes | memoryview) -> None:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
         except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent, run_folder)
             fd = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
         try:
             os.lseek(fd, offset, os.SEEK_SET)
@@ -44,7 +50,14 @@ def write_at(path: Path, offset: int, data: bytes | memoryview) -> None:
         raise _explanation("write", path, error) from error
 
 
-def replace(path: Path, data: bytes | Path) -> int:
+def _make_folder(folder: Path, run_folder: Path) -> None:
+    """Make a folder of a run, which must be there: one that somebody deleted is not to come back in pieces."""
+    if not run_folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the run's folder is gone", str(run_folder))
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def replace(path: Path, data: bytes | Path, run_folder: Path) -> int:
     """Give a file new content, `data` or a copy of the file that it names, and return its size.
 
     Whatever happens, the file is the old one or the new one, and when this returns the new one is on the disk. Raises
@@ -57,7 +70,7 @@ def replace(path: Path, data: bytes | Path) -> int:
         # Named by the name's checksum, which is short, and always the same: what a crash leaves is written over.
         part = path.with_name(f".{zlib.crc32(path.name.encode(errors='surrogateescape')):08x}.part")
         with _explained("write", part):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent, run_folder)
             target = opened.enter_context(part.open("wb"))
         try:
             while piece := source.read(PIECE):

@@ -104,6 +104,7 @@ class LocalStore:
             "facts": _dump(run.facts),
             "change": _next_change(),
         }
+        files.make_run_folder(self.root / "runs" / run.id)
         with self._database.write() as connection:
             connection.execute(insert(schema.run).values(row).on_conflict_do_nothing())
 

@@ -133,7 +133,8 @@ class Writer:
             if connection.scalar(select(_run.id).where(_run.id == run)) is None:
                 raise not_found(run)
         with self._putting[run, path]:
-            size = files.replace(self._root / "runs" / check_run_id(run) / path, data)
+            folder = self._root / "runs" / check_run_id(run)
+            size = files.replace(folder / path, data, folder)
             with self.changing(run, alive=self._clock()) as change:
                 file = change.file(path)
                 file.size = file.synced = size
@@ -191,7 +192,7 @@ class Writer:
         sync = append.final or self._is_sync_due(cursor)
         try:
             if cursor.place.root != OWN_ROOT:
-                files.write_at(cursor.on_disk, offset, taken)
+                files.write_at(cursor.on_disk, offset, taken, self._root / "runs" / run)
             if sync:
                 self._sync(cursor)
         except StoreError as error:
