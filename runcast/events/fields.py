@@ -1,7 +1,7 @@
 """The fields of many events at once: for tags that hardly repeat, and for events of several values.
 
 Events are taken apart in step with each other, field by field: each event's place in its bytes is an element of an array, and what comes
-next there is looked at for all of them in one pass. So it takes no template of the whole event (`scalars.py`), and half a
+next there is looked at for all of them in one pass. So it takes no template of the whole event (`scalars.py`), and less than a
 microsecond an event. Only the plain form that all writers produce is followed: a wall time, a step, and one value after the other, each of
 which is its tag and an *ending*. An ending is what protobuf has decoded behind another tag: equal in every byte but the number's. Whatever
 else an event holds, and whatever stands in another order, leaves the whole event to protobuf.

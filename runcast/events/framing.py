@@ -3,6 +3,9 @@
     u64 length | u32 masked CRC32C of the length | payload (length bytes) | u32 masked CRC32C of the payload
 
 All little-endian. Framing knows no protobuf and no meaning: it names the records whose length is proven, and says why it stopped.
+
+What makes it fast: short records are found by the zeros in their length fields, all at once, and proven to be a chain in one comparison.
+Only records of 256 bytes and more are walked, and they are few for their bytes.
 """
 
 from __future__ import annotations

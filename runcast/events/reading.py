@@ -1,4 +1,7 @@
-"""What one call of `Decoder.decode` has read so far."""
+"""What one call of `Decoder.decode` has read so far.
+
+Columns stay columns: they are copied only where something else has to go between their rows.
+"""
 
 from __future__ import annotations
 

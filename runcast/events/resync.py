@@ -1,4 +1,8 @@
-"""Finding the next verified record after bytes that are none."""
+"""Finding the next verified record after bytes that are none.
+
+Its time is linear in the bytes, whatever they are: every place is tried once, all places of a block at a time, and what failed tries may cost is
+bounded.
+"""
 
 from __future__ import annotations
 
