@@ -41,12 +41,23 @@ _TOLD = frozenset(
         "slurm",
         "distributed",
         "environment",
+        "hparams",
+        "summary",
+        "tags",
+        "notes",
+        "group",
+        "job_type",
     ]
 )
 
 
 def fact_lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (what, text) of every fact: those that every run has in a form made for reading, then any others."""
+    if tags := facts.get("tags"):
+        yield "tags", ", ".join(map(str, tags))
+    for name, what in (("group", "group"), ("job_type", "job type"), ("notes", "notes")):
+        if text := facts.get(name):
+            yield what, str(text)
     if notebook := facts.get("notebook"):
         yield "notebook", "yes" if notebook is True else str(notebook)
     if command := facts.get("command"):

@@ -15,6 +15,7 @@ from rich.text import Text
 from runcast.cli.facts import fact_lines, plain
 from runcast.cli.words import ago, duration, figure, size, spark
 from runcast.run.record import OWN_ROOT
+from runcast.run.trials import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,10 +76,11 @@ def show_run(
     about.add_row("started", f"{started:%Y-%m-%d %H:%M:%S %z} ({ago(now - run.created)})")
     about.add_row("took", _took(run, now))
     about.add_row("folder", Text(str(folder / "runs" / run.id)))
-    if run.config:
-        about.add_row(
-            "config", Text("\n".join(f"{key} = {plain(value)}" for key, value in run.config.items()))
-        )
+    last = {(each.root, each.source, each.tag): each.last for each in series if each.plugin == "scalars"}
+    for what, values in (("config", run.config), ("summary", {**summary_of(run.facts, last), **run.summary})):
+        if values:
+            lines = [f"{key} = {plain(value)}" for key, value in values.items()]
+            about.add_row(what, Text("\n".join(lines)))
     for what, text in fact_lines(run.facts):
         about.add_row(what, Text(text))
     console.print(about)

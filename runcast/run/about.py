@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runcast.errors import SettingsError
 from runcast.run.config import Config, Summary
 from runcast.run.plain import plain
+from runcast.run.redact import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,7 +31,7 @@ class About:
         self._project = record.project
         self._tags = record.tags
         self._text = record.notes
-        self._config = Config(config, lambda changed: self._set(config=plain(changed)))
+        self._config = Config(config, lambda changed: self._set(config=without_secrets(plain(changed))))
         self._summary = Summary(record.summary, lambda changed: self._set(summary=plain(changed)))
 
     @property

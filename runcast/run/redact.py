@@ -12,7 +12,7 @@ import os
 import re
 import shlex
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +23,7 @@ __all__ = [
     "is_secret_name",
     "looks_random",
     "redact_url",
+    "without_secrets",
 ]
 
 REDACTED = "REDACTED"
@@ -218,6 +219,15 @@ class Redactor:
 
     def _value(self, name: str, value: str) -> str:
         return REDACTED if _is_secret(name, value) else self.text(value)
+
+
+def without_secrets(values: Any, name: str = "") -> Any:
+    """Return what JSON can hold of a config, without the texts that their keys call secret, however deep they stand."""
+    if isinstance(values, dict):
+        return {key: without_secrets(value, str(key)) for key, value in values.items()}
+    if isinstance(values, list):
+        return [without_secrets(value, name) for value in values]
+    return REDACTED if isinstance(values, str) and values and _is_secret(name, values) else values
 
 
 def _named(line: str) -> str:

@@ -19,6 +19,7 @@ from runcast.run.names import make_name
 from runcast.run.plain import plain
 from runcast.run.program import program_facts
 from runcast.run.record import OWN_ROOT, RunRecord, new_run_id
+from runcast.run.redact import without_secrets
 from runcast.run.resume import Marker, holding, run_to_resume
 from runcast.run.roots import Roots
 from runcast.run.state import RunState
@@ -73,7 +74,7 @@ def start_run(
         "notebook": notebook,
         "tensorboard": tensorboard,
         "left_out": settings.left_out,
-        "config": plain(config),
+        "config": without_secrets(plain(config)),
         "facts": {**_labels(settings), **({} if notebook else program_facts())},
     }
     try:

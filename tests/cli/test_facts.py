@@ -34,6 +34,12 @@ def test_what_is_missing_is_left_out() -> None:
     assert dict(fact_lines({"notebook": True, "seed": 3, "git": {}})) == {"notebook": "yes", "seed": "3"}
 
 
+def test_labels_are_told() -> None:
+    """Tags, notes and groups read as they were written; what config and summary show is not told again."""
+    facts = {"tags": ["a", "b"], "notes": "first try", "group": "sweep", "job_type": "", "summary": {"x": 1}}
+    assert dict(fact_lines(facts)) == {"tags": "a, b", "group": "sweep", "notes": "first try"}
+
+
 def test_all_that_may_be_known() -> None:
     """GPUs that are alike are counted; limits of a container, what is not pushed, and a cluster's job are told."""
     facts = {

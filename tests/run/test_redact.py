@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from runcast.run.redact import REDACTED, Redactor, is_secret_name, redact_url
+from runcast.run.redact import REDACTED, Redactor, is_secret_name, redact_url, without_secrets
 
 GITHUB = "ghp_" + "a1B2c3D4e5" * 3 + "f6G7h8"
 HUGGING_FACE = "hf_" + "QwErTyUiOp" * 3
@@ -197,3 +197,16 @@ def test_git_remotes() -> None:
     """An address that only names a user stays as it is where that is no secret."""
     assert redact_url("ssh://git@git.example/a") == "ssh://git@git.example/a"
     assert redact_url("https://oauth2:abc@git.example/a") == "https://oauth2:REDACTED@git.example/a"
+
+
+def test_a_config_without_its_secrets():
+    """What the keys of a config call secret is not recorded, however deep; numbers, names of fields and switches stay."""
+    config = {
+        "lr": 0.1,
+        "api_key": "abcdefgh1234",
+        "hub": {"token": "x" * 20, "user": "ada"},
+        "pad_token": "<pad>",
+    }
+    config |= {"password": None, "use_auth_token": True, "keys": ["a", "b"], "secret": ""}
+    kept = {**config, "api_key": REDACTED, "hub": {"token": REDACTED, "user": "ada"}}
+    assert without_secrets(config) == kept
