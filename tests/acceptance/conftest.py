@@ -85,7 +85,8 @@ class Place:
                 words = process.cmdline()
             except psutil.Error:
                 continue
-            if any(word.startswith(str(self.store / "runs")) for word in words):
+            copies_console = any(word.endswith("tee.py") for word in words)
+            if not copies_console and any(word.startswith(str(self.store / "runs")) for word in words):
                 found.append(process)
         return found
 
