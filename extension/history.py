@@ -22,6 +22,9 @@ __all__ = ["NotebookHistory"]
 SETTLE = 0.3
 """Seconds after a cell's beginning or end until it is written: IPython and the streams have to be done with it."""
 
+SETTLE_CONSOLE = 1.0
+"""The same where what was printed comes from the run's console, which is written a little later."""
+
 WHILE_RUNNING = 10.0
 """Seconds between two writings while a cell runs on."""
 
@@ -146,7 +149,7 @@ class NotebookHistory:
         me = threading.current_thread()
         while self._thread is me:
             self._wake.wait(WHILE_RUNNING if self._running is not None else None)
-            time.sleep(SETTLE)
+            time.sleep(SETTLE if self._remembers_streams else SETTLE_CONSOLE)
             self._wake.clear()
             started = time.monotonic()
             with self._lock:
@@ -177,7 +180,7 @@ class NotebookHistory:
         if self._redactor is None:
             self._redactor = Redactor()
         sources = inputs(self._shell)
-        printed = {} if hasattr(self._shell.history_manager, "outputs") else self._printed()
+        printed = {} if self._remembers_streams else self._printed()
         changed, self._changed = self._changed, set()
         changed |= {n for n in printed if printed[n] != self._streams.get(n)}
         self._streams = printed
@@ -195,8 +198,13 @@ class NotebookHistory:
             self._cells[n] = cell_json(n, source, found, self._redactor)
             self._bare[n] = cell_json(n, source, (), self._redactor)
 
+    @property
+    def _remembers_streams(self) -> bool:
+        """Whether IPython knows what cells printed: from version 9 on."""
+        return hasattr(self._shell.history_manager, "outputs")
+
     def _printed(self) -> dict[int, list[Output]]:
-        """Return what the cells printed, from the run's console: IPython remembers it from version 9 on only."""
+        """Return what the cells printed, from the run's console."""
         from runcast.extension.cells import stream_output
         from runcast.run.console.spool import CONSOLE, read_console
 
