@@ -21,7 +21,7 @@ from runcast.store.local import LocalStore
 from runcast.store.protocol import RunQuery
 
 HERE = Path(__file__).resolve().parent
-TRAININGS = sorted(path.stem for path in (HERE / "trainings").glob("*.py"))
+TRAININGS = sorted(path.stem for path in (HERE / "trainings").glob("[!_]*.py"))
 PATIENCE = 300.0
 WAYS = [("before", "same"), ("after", "same"), ("before", "child"), ("after", "child")]
 PACKAGES = (
