@@ -75,14 +75,22 @@ class LazyTensorBoard:
         self._loop = asyncio.get_running_loop()
         self._closing = asyncio.Event()
         self._starting = asyncio.Lock()
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         server = await asyncio.start_server(self._accept, sock=self._listener)
         self._listening.set()
         await self._closing.wait()
         server.close()
-        for connection in self._connections:
+        connections = dict(self._connections)
+        for connection in connections:
             connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await asyncio.gather(*connections, return_exceptions=True)
+        for writer in connections.values():
+            writer.close()
+        closed = asyncio.gather(
+            *(writer.wait_closed() for writer in connections.values()), return_exceptions=True
+        )
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(closed, timeout=1)
         if self._process is not None:
             self._process.stop()
 
@@ -90,18 +98,18 @@ class LazyTensorBoard:
         connection = asyncio.ensure_future(self._converse(reader, writer))
         self._connections.add(connection)
         connection.add_done_callback(self._connections.discard)
+        connection.add_done_callback(
+            lambda _: writer.close()
+        )  # also of one that was cancelled before it began
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with contextlib.suppress(OSError):
-                try:
-                    upstream = await self._connect()
-                except _StartError as failure:
-                    await _refuse(reader, writer, failure)
-                else:
-                    await _relay((reader, writer), upstream)
-        finally:
-            writer.close()
+        with contextlib.suppress(OSError):
+            try:
+                upstream = await self._connect()
+            except _StartError as failure:
+                await _refuse(reader, writer, failure)
+            else:
+                await _relay((reader, writer), upstream)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Return a connection to a TensorBoard that runs, once it does. Raises `_StartError`."""

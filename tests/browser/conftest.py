@@ -1,4 +1,4 @@
-"""One JupyterLab and one page for the session; one notebook a test."""
+"""One JupyterLab for the session, one page a module (two of Playwright cannot be open at once), one notebook a test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def server(tmp_path_factory):
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def page(server):
     with chromium() as opened:
         yield opened
