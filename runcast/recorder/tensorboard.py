@@ -96,11 +96,12 @@ class LazyTensorBoard:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = asyncio.ensure_future(self._converse(reader, writer))
-        self._connections.add(connection)
-        connection.add_done_callback(self._connections.discard)
-        connection.add_done_callback(
-            lambda _: writer.close()
-        )  # also of one that was cancelled before it began
+        self._connections[connection] = writer
+        connection.add_done_callback(self._over)
+
+    def _over(self, connection: asyncio.Task[None]) -> None:
+        """Also called for one that was cancelled before it began."""
+        self._connections.pop(connection).close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
