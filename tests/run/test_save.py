@@ -138,8 +138,7 @@ def test_what_matches_nothing_is_told(place):
     assert "yet" in err
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_file_is_named_with_the_reason(place, kept):
+def test_an_unreadable_file_is_named_with_the_reason(place, kept, close_folder):
     """`%runcast status` names a saved file that cannot be read, and why; the others are kept."""
     out, _ = place.run("""
         import os, runcast, time
