@@ -46,8 +46,8 @@ def test_all_that_may_be_known() -> None:
         "git": {"commit": "8aa281daffa5178a072de645", "ahead": 2, "upstream": "origin/main"},
         "host": "node7",
         "container": "docker",
-        "cwd": "/work",
-        "script": "/work/train.py",
+        "cwd": "/home/ada",
+        "script": "/home/ada/train.py",
         "cpu": "AMD EPYC",
         "cpus": 32,
         "cores": 16,
@@ -62,7 +62,7 @@ def test_all_that_may_be_known() -> None:
         "implementation": "PyPy",
     }
     assert dict(fact_lines(facts)) == {
-        "in": "/work",
+        "in": "/home/ada",
         "git": "8aa281daff · 2 commits beyond origin/main",
         "host": "node7 · docker",
         "machine": "AMD EPYC · 16 cores, 32 threads, 4 allowed · 64.0 GB memory, 8.0 GB allowed"

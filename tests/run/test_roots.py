@@ -82,10 +82,10 @@ def test_names_do_not_depend_on_the_order(folders, declared, random):
     """Whichever folder appears first, and whichever logdir is declared first, each source is named the same."""
 
     def named(folders, declared):
-        roots = Roots("/work")
+        roots = Roots("/home/ada")
         for logdir in declared:
-            roots.declare(f"/work/{logdir}")
-        return {folder: roots.locate(f"/work/{folder}/{EVENTS}") for folder in folders}
+            roots.declare(f"/home/ada/{logdir}")
+        return {folder: roots.locate(f"/home/ada/{folder}/{EVENTS}") for folder in folders}
 
     names = named(folders, declared)
     assert named(random.sample(folders, len(folders)), random.sample(declared, len(declared))) == names
