@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# Listing the installed packages takes each recorder longer than most tests last; tests of it start from a journal, which says more.
+os.environ.setdefault("RUNCAST_SAVE_PACKAGES", "off")
+
+
 @pytest.fixture
 def close_folder(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
     """Take away every permission on a folder until the test ends.
