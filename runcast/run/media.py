@@ -11,6 +11,7 @@ import io
 import logging
 import os
 import wave
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,18 +29,22 @@ MOST_BINS = 512
 _told: set[str] = set()
 
 
-class Media:
-    """A value that is more than a number."""
+class Loggable(ABC):
+    """A value that is more than a number, as `run.log` writes it."""
+
+    @abstractmethod
+    def encoded(self, tag: str) -> list[bytes]:
+        """Return the values to write under the tag (see `runcast.events.media`)."""
+
+
+class Media(Loggable):
+    """Such a value that users make themselves, and may put into a table."""
 
     caption: str | None = None
 
-    def encoded(self, tag: str) -> list[bytes]:
-        """Return the values to write under the tag (see `runcast.events.media`)."""
-        raise NotImplementedError
-
+    @abstractmethod
     def as_json(self) -> dict[str, Any]:
         """Return the value without loss, as JSON can hold it."""
-        raise NotImplementedError
 
 
 class Image(Media):
@@ -161,7 +166,7 @@ class Audio(Media):
         return {"type": "audio", "caption": self.caption, "data": [_base64(self.wav)]}
 
 
-class Text(Media):
+class Text(Loggable):
     """A text."""
 
     def __init__(self, text: str) -> None:
@@ -171,7 +176,7 @@ class Text(Media):
         return [plugins.text_value(tag, self.text)]
 
 
-class _Several(Media):
+class _Several(Loggable):
     """Images that were logged as a list."""
 
     def __init__(self, images: list[Image | Video]) -> None:
@@ -181,13 +186,13 @@ class _Several(Media):
         return _images(tag, self._images)
 
 
-def media_of(value: Any) -> Media | None:
+def media_of(value: Any) -> Loggable | None:
     """Return what a plain value stands for; None for one that nobody understands.
 
     Images and figures are images, a list of them several; a text is a text; an array, a tensor or a list of numbers is a
     histogram. May raise whatever a user's object does.
     """
-    if isinstance(value, Media):
+    if isinstance(value, Loggable):
         return value
     if isinstance(value, str):
         return Text(value)

@@ -6,6 +6,7 @@ import time
 import weakref
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorboardX
 from torch.utils.tensorboard import SummaryWriter
@@ -114,11 +115,10 @@ def test_flush_all_brings_everything_logged_so_far(captured, maker):
 
 def test_flush_all_waits_for_large_events(captured):
     """An image that tensorboardX's worker is still packing is waited for."""
-    numpy = pytest.importorskip("numpy")
     capture.patch()
     writer = tensorboardX.SummaryWriter("logs")
     for step in range(3):
-        writer.add_image("noise", numpy.random.default_rng(step).random((3, 200, 200)), step)
+        writer.add_image("noise", np.random.default_rng(step).random((3, 200, 200)), step)
         assert capture.flush_all(20.0)
         assert len(Decoder().decode(Path(captured[0].path).read_bytes()).summaries) == step + 1
     writer.close()

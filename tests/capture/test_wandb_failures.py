@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import fsspec
 import pytest
 import tensorboardX
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
@@ -247,7 +248,6 @@ def test_a_writer_outside_the_root(start, recorded):
 
 def test_a_bucket_is_named_with_the_reason(start, recorded):
     """A writer on a bucket writes there undisturbed; status names it, and says why it is not recorded."""
-    fsspec = pytest.importorskip("fsspec", reason="TensorBoard writes to buckets through it")
     run = start()
     writer = SummaryWriter("memory://bucket/logs")
     add(writer, range(5))
