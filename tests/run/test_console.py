@@ -176,6 +176,26 @@ def test_a_killed_copier_is_no_loss_to_the_script(script, tmp_path):
 
 
 @posix
+def test_a_slow_machine_does_not_alarm_at_the_end(script, tmp_path):
+    """However long a script takes to put its descriptors back, the copier's end meanwhile is no failure."""
+    command = script(
+        """\
+        real = os.dup2
+        def slow(*arguments):
+            real(*arguments)
+            time.sleep(0.5)
+        print("the last line", flush=True)
+        os.dup2 = slow
+        capture.stop()
+        """
+    )
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    assert done.stdout == "the last line\n"
+    assert noted(tmp_path) == ["the last line"]
+    assert not (tmp_path / "failed").exists()
+
+
+@posix
 def test_a_reader_that_goes_away_is_noticed(script):
     """`python train.py | head -1` ends as it does without us."""
     command = script("while True: print('x' * 100)")

@@ -111,7 +111,9 @@ class Redirection:
             for line in said:
                 self._hear(*line.decode().strip().partition(" ")[::2])
         status = self._process.wait()
-        if self._redirected:
+        with self._lock:  # it also ends as soon as `stop` has put everything back
+            redirected = bool(self._redirected)
+        if redirected:
             self._failed(f"the process that copies it ended ({status})")
         self._pass_on_rest()  # before anything that is printed next
         self._put_back()
