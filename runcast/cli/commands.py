@@ -1,4 +1,4 @@
-"""The commands, and what they accept. What they show is in `tables` and `shapes`."""
+"""The commands, and what they accept. What they show is in `tables` and the `shapes` of the store."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def runs(
     as_json: bool,
 ) -> None:
     """List runs, newest first: the newest 50, or all of them with --json."""
-    from runcast.cli import shapes, tables
+    from runcast.cli import tables
+    from runcast.store import shapes
     from runcast.store.protocol import RunQuery
 
     count = (None if as_json else DEFAULT_RUNS) if limit is None else (limit or None)
@@ -91,7 +92,8 @@ def runs(
 @click.pass_obj
 def show(place: Path | None, run: str, as_json: bool) -> None:
     """Show one run: what it is, its series and its files."""
-    from runcast.cli import shapes, tables
+    from runcast.cli import tables
+    from runcast.store import shapes
 
     store, found = _find(place, run)
     series, files = store.series(found.id), store.files(found.id)
@@ -129,8 +131,9 @@ def history(
     as_csv: bool,
 ) -> None:
     """Print the values of one series."""
-    from runcast.cli import shapes, tables
+    from runcast.cli import tables
     from runcast.cli.find import find_series
+    from runcast.store import shapes
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
@@ -161,7 +164,8 @@ def history(
 @click.pass_obj
 def status(place: Path | None, run: str | None, as_json: bool) -> None:
     """Show watched files, and how far each is recorded: of one run, of all that are running, or of the latest."""
-    from runcast.cli import shapes, tables
+    from runcast.cli import tables
+    from runcast.store import shapes
     from runcast.store.protocol import RunQuery
 
     if run is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runcast.cli.shapes import summary
+from runcast.store.shapes import summary
 from runcast.store.protocol import SeriesRecord
 
 
