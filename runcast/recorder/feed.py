@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from runcast.store.frames import PIECE, SCALARS, TIRED, buffers, describe, read_whole
 from runcast.store.protocol import Points
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from runcast.events import Scalars
     from runcast.recorder.channel import Outbox
-    from runcast.store.protocol import SeriesRecord, Store
+    from runcast.store.protocol import Store
 
     Key = tuple[str, str, str]
     """(root, source, tag)"""
@@ -29,17 +30,6 @@ INTERVAL = 0.2
 
 SHARE = 0.1
 """The part of the recorder's time that frames may take: one that took t seconds is followed by t / SHARE of rest."""
-
-WHOLE = 20_000
-"""Points up to which a series is sent as it is; beyond, what its pixels can show (at most four points each)."""
-
-TIRED = 100_000
-"""Points that a page is sent of one series before it gets a fresh, bucketed snapshot instead."""
-
-PIECE = 100_000
-"""Points in one snapshot; more series than that go into the next."""
-
-SCALARS = "scalars"
 
 
 @dataclass
@@ -138,20 +128,19 @@ class Feed:
             known.add(key)
             line = self._lines.setdefault(key, _Line())
             if line.stale and room > 0:
-                pixels = None if series.count <= WHOLE else WHOLE // 4
-                points = store.points(self._run, *key, pixels=pixels)
+                points = read_whole(store, self._run, series)
                 line.id = series.id
                 line.last_step = int(points.step[-1]) if len(points.step) else None
                 line.sent = len(points.step)
                 room -= line.sent
-                headers.append(_describe(series, line.sent))
+                headers.append(describe(series, line.sent))
                 columns.append(points)
                 lines.append(line)
         self._all = False
         for key in [key for key, line in self._lines.items() if line.stale and key not in known]:
             del self._lines[key]  # the index has no points of it any more
         if not headers or not self._outbox.offer(
-            {**self.stamp("snapshot"), "series": headers}, _buffers(columns)
+            {**self.stamp("snapshot"), "series": headers}, buffers(columns)
         ):
             return 0
         for line in lines:
@@ -166,7 +155,7 @@ class Feed:
         headers = [{"id": line.id, "n": sum(len(points.step) for points in line.waiting)} for line in lines]
         columns = [points for line in lines for points in line.waiting]
         taken = self._outbox.room and self._outbox.offer(
-            {**self.stamp("delta"), "series": headers}, _buffers(columns)
+            {**self.stamp("delta"), "series": headers}, buffers(columns)
         )
         for line in lines:
             line.waiting = []
@@ -177,26 +166,6 @@ class Feed:
 def _spoil(line: _Line) -> None:
     line.stale = True
     line.waiting = []
-
-
-def _describe(series: SeriesRecord, n: int) -> dict[str, Any]:
-    return {
-        "id": series.id,
-        "n": n,
-        "root": series.root,
-        "source": series.source,
-        "tag": series.tag,
-        "plugin": series.plugin,
-        "total": series.count,
-    }
-
-
-def _buffers(columns: list[Points]) -> list[bytes]:
-    """Return all steps, all wall times and all values, as float64."""
-    steps = np.concatenate([points.step for points in columns])
-    wall_times = np.concatenate([points.wall_time for points in columns])
-    values = np.concatenate([points.value for points in columns])
-    return [column.astype("<f8").tobytes() for column in (steps, wall_times, values)]
 
 
 def _by_tag(scalars: Scalars) -> Iterator[tuple[str, Points]]:

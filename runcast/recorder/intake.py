@@ -12,12 +12,13 @@ from runcast.events import Decoder
 from runcast.recorder.kept import Kept
 from runcast.recorder.ledger import INTERVAL, Ledger
 from runcast.recorder.outage import Outage
-from runcast.recorder.report import child_row, file_json
-from runcast.recorder.sources import OLDER, Sources
+from runcast.recorder.report import child_row
+from runcast.recorder.sources import Sources
 from runcast.recorder.steps import Steps
 from runcast.recorder.trials import Trials
 from runcast.recorder.turns import Turns
-from runcast.store.protocol import FileRecord
+from runcast.store.frames import file_json
+from runcast.store.protocol import OLDER, FileRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -8,11 +8,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from runcast.recorder.drawing import Drawing
-from runcast.recorder.feed import SCALARS, Feed
+from runcast.recorder.feed import Feed
 from runcast.recorder.report import run_json
 from runcast.recorder.static_charts import is_system
 from runcast.recorder.tensorboard import LazyTensorBoard
 from runcast.run.record import OWN_ROOT
+from runcast.store.frames import MOST_FILES, SCALARS
 from runcast.store.paths import FilePath
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ log = logging.getLogger(__name__)
 
 INTERVAL = 1.0
 """Seconds between two `run` frames, at least."""
-
-MOST_FILES = 200
-"""Files in a `run` frame: no panel lists more."""
 
 SYSTEM = f"{OWN_ROOT}/system/"
 """Where the event files of the system metrics are."""

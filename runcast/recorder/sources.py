@@ -14,7 +14,7 @@ from runcast.recorder.companions import beside, named_by
 from runcast.recorder.pump import Pump
 from runcast.run.record import OWN_ROOT
 from runcast.store.paths import FilePath
-from runcast.store.protocol import FileRecord
+from runcast.store.protocol import OLDER, FileRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from runcast.events.discover import FoundFile
     from runcast.run.state import RunState, Watch, Writer
 
-__all__ = ["OLDER", "Sources"]
-
-OLDER = "older"
-"""The state of a file that was in a logdir before the run, and has not changed since."""
+__all__ = ["Sources"]
 
 HOLD = 2.0
 """Seconds that a new file in a logdir waits for the child process which may have opened it to say under which source."""

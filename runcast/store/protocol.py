@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runcast.run.record import RunRecord
 
 __all__ = [
+    "OLDER",
     "Append",
     "Appended",
     "Facts",
@@ -77,6 +78,10 @@ class SeriesRecord:
     min: float
     max: float
     last_wall_time: float
+
+
+OLDER = "older"
+"""The state of a file that was in a logdir before the run, has not changed since, and is therefore not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
