@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["checksum", "disk_size", "make_run_folder", "read_bytes", "replace", "sync", "write_at"]
+__all__ = [
+    "append_lines",
+    "checksum",
+    "disk_size",
+    "make_run_folder",
+    "read_bytes",
+    "replace",
+    "sync",
+    "write_at",
+]
 
 PIECE = 4 << 20
 
@@ -108,6 +117,26 @@ def sync(path: Path) -> None:
         fd = os.open(path, os.O_RDWR | _BINARY)
         try:
             getattr(os, "fdatasync", os.fsync)(fd)
+        finally:
+            os.close(fd)
+
+
+def append_lines(path: Path, lines: bytes) -> None:
+    """Add whole lines to a file that others may add to as well. Raises `StoreError`; a part of them may be there then.
+
+    A line that was cut short before is closed first, so that it spoils no other.
+    """
+    with _explained("write", path):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o644)
+        try:
+            if (
+                os.lseek(fd, 0, os.SEEK_END)
+                and os.lseek(fd, -1, os.SEEK_END) >= 0
+                and os.read(fd, 1) != b"\n"
+            ):
+                lines = b"\n" + lines
+            if os.write(fd, lines) < len(lines):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # told as any other failure
         finally:
             os.close(fd)
 

@@ -12,10 +12,11 @@ from sqlalchemy.dialects.sqlite import insert
 from runcast.errors import StoreError
 from runcast.run.record import RunRecord
 from runcast.run.trials import config_with
-from runcast.store import files, schema
+from runcast.store import schema
 from runcast.store.database import Database
 from runcast.store.history import read_file, read_files, read_points, read_series, read_summaries
 from runcast.store.paths import FilePath, check_run_id
+from runcast.store.places.folder import FolderFiles
 from runcast.store.protocol import Append, FileRecord, Points, RunQuery, SeriesRecord, SummaryRecord
 from runcast.store.writer import Writer, not_found
 
@@ -68,7 +69,8 @@ class LocalStore:
                 f"cannot keep runs in {root}: {error.strerror}; set RUNCAST_DIR to a folder that can be written"
             ) from error
         self._database = Database(root / DATABASE)
-        self._writer = Writer(root, self._database, clock)
+        self._files = FolderFiles(root / "runs", own_in_place=True)
+        self._writer = Writer(self._files, self._database, clock)
 
     @property
     def network(self) -> str:
@@ -104,7 +106,7 @@ class LocalStore:
             "facts": _dump(run.facts),
             "change": _next_change(),
         }
-        files.make_run_folder(self.root / "runs" / run.id)
+        self._files.make(run.id)
         with self._database.write() as connection:
             connection.execute(insert(schema.run).values(row).on_conflict_do_nothing())
 
@@ -183,12 +185,13 @@ class LocalStore:
     def read(self, run: str, path: str, start: int, stop: int) -> bytes:
         """See `Store.read`."""
         stop = min(stop, self.size(run, path))
-        return files.read_bytes(self.path(run, path), start, stop) if start < stop else b""
+        FilePath.parse(path)
+        return self._files.read(run, path, start, stop) if start < stop else b""
 
     def path(self, run: str, path: str) -> Path:
-        """Return where a file of a run is on this disk."""
+        """Return where a file of a run is on this disk. Raises `StoreError` where it is on none."""
         FilePath.parse(path)
-        return self.root / "runs" / check_run_id(run) / path
+        return self._files.local_path(run, path)
 
     def describe(self, run: str, *files: FileRecord) -> None:
         """See `Store.describe`."""

@@ -14,12 +14,13 @@ from sqlalchemy import bindparam, func, select
 from runcast.errors import RunNotFound, StoreError
 from runcast.events.decode import Decoder
 from runcast.run.record import OWN_ROOT
-from runcast.store import files, schema
+from runcast.store import schema
 from runcast.store.change import Change
+from runcast.store.files import PIECE
 from runcast.store.forward import Growth
 from runcast.store.history import read_file
 from runcast.store.memory import RunMemory
-from runcast.store.paths import FilePath, check_run_id
+from runcast.store.paths import FilePath
 from runcast.store.protocol import Appended, OffsetMismatch
 from runcast.store.rows import Rows
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from runcast.events.batch import Batch
     from runcast.store.database import Database
+    from runcast.store.places import RunFiles
     from runcast.store.protocol import Append, FileRecord
 
 __all__ = ["Writer", "not_found"]
@@ -66,10 +68,9 @@ _DESCRIBE = (
 
 @dataclass
 class _Cursor:
-    """A file that is appended to: its place in the run and on the disk, and what was last seen of it."""
+    """A file that is appended to: its place in the run, and what was last seen of it."""
 
     place: FilePath
-    on_disk: Path
     size: int
     synced_at: float
 
@@ -92,8 +93,8 @@ class Writer:
     It remembers what it has written of a run, and reads it again when anyone else has changed the run, or it failed itself.
     """
 
-    def __init__(self, root: Path, database: Database, clock: Callable[[], float]) -> None:
-        self._root = root
+    def __init__(self, files: RunFiles, database: Database, clock: Callable[[], float]) -> None:
+        self._files = files
         self._database = database
         self._clock = clock
         self._decoder = Decoder()
@@ -133,15 +134,16 @@ class Writer:
             if connection.scalar(select(_run.id).where(_run.id == run)) is None:
                 raise not_found(run)
         with self._putting[run, path]:
-            folder = self._root / "runs" / check_run_id(run)
-            size = files.replace(folder / path, data, folder)
+            new = self._files.replace(run, path, data)
             with self.changing(run, alive=self._clock()) as change:
                 file = change.file(path)
-                file.size = file.synced = size
+                file.size = file.synced = new.size
                 file.unsynced_crc = 0
                 change.write(file)
+                new.note(change.connection, file.id)
                 self._cursors.pop((run, path), None)
-        return size
+            new.committed()
+        return new.size
 
     def describe(self, run: str, described: Sequence[FileRecord]) -> None:
         """See `Store.describe`."""
@@ -189,12 +191,11 @@ class Writer:
             taken = taken[: batch.stop - offset]
         if not taken:
             return Appended(offset, batch)
-        sync = append.final or self._is_sync_due(cursor)
+        sync = append.final or self._files.is_durable or self._is_sync_due(cursor)
         try:
-            if cursor.place.root != OWN_ROOT:
-                files.write_at(cursor.on_disk, offset, taken, self._root / "runs" / run)
+            self._files.write(run, append.path, offset, taken)
             if sync:
-                self._sync(cursor)
+                self._sync(run, append.path, cursor)
         except StoreError as error:
             raise _Refused(error) from error
         return _Arrival(number, append, cursor, taken, batch, sync)
@@ -208,22 +209,25 @@ class Writer:
         """Index bytes that are in place, of those files that still have the size at which they were appended."""
         with self.changing(run, alive=self._clock()) as change:
             growths = []
+            notes = []
             for each in arrivals:
                 file = change.file(each.append.path)
                 if file.size != each.append.offset:
                     answers[each.number] = OffsetMismatch(file.size)
                     continue
                 growths.append(Growth(file, each.cursor.place, each.taken, each.batch, each.synced))
+                notes.append((file.id, file.size, each.taken))
                 answers[each.number] = Appended(file.size + len(each.taken), each.batch)
+            self._files.note(change.connection, run, notes)
             change.grow(growths)
         for each in arrivals:
             answer = answers[each.number]
             assert not isinstance(answer, StoreError)
             each.cursor.size = answer.size
 
-    def _sync(self, cursor: _Cursor) -> None:
+    def _sync(self, run: str, path: str, cursor: _Cursor) -> None:
         started = time.monotonic()
-        files.sync(cursor.on_disk)
+        self._files.sync(run, path)
         cursor.synced_at = time.monotonic()
         took = cursor.synced_at - started
         self._syncing += took
@@ -255,26 +259,24 @@ class Writer:
                 if connection.scalar(select(_run.id).where(_run.id == run)) is None:
                     raise not_found(run)
                 row = read_file(connection, run, path)
-            on_disk = self._root / "runs" / check_run_id(run) / path
-            found = _Cursor(place, on_disk, 0 if row is None else row.size, time.monotonic())
-            if row is not None and not _is_intact(on_disk, row):
-                found.size = self._rebuild(run, path, found, row)
+            found = _Cursor(place, 0 if row is None else row.size, time.monotonic())
+            if row is not None and not self._files.is_intact(run, path, row):
+                found.size = self._rebuild(run, path, place, row)
             self._cursors[run, path] = found
         return found
 
-    def _rebuild(self, run: str, path: str, cursor: _Cursor, row: Any) -> int:
-        """Index a file anew from the bytes that are on the disk; return how many of them can be trusted."""
-        place, on_disk = cursor.place, cursor.on_disk
-        limit = files.disk_size(on_disk)
+    def _rebuild(self, run: str, path: str, place: FilePath, row: Any) -> int:
+        """Index a file anew from the bytes that are there; return how many of them can be trusted."""
+        limit = self._files.size(run, path)
         size = 0 if place.is_event_file else min(limit, row.synced)
         with self.changing(run) as change:
             file = change.file(path)
             file.size = file.synced = size
             file.unsynced_crc = file.records = file.skipped = 0
             change.forget(file, place)
-        reach = files.PIECE
+        reach = PIECE
         while place.is_event_file and size < limit:
-            data = files.read_bytes(on_disk, size, min(limit, size + reach))
+            data = self._files.read(run, path, size, min(limit, size + reach))
             batch = self._decoder.decode(data, size, skip=row.skipped > 0 and size + reach >= limit)
             if batch.stop > size:
                 taken = memoryview(data)[: batch.stop - size]
@@ -286,14 +288,6 @@ class Writer:
             else:
                 reach *= 2  # a record longer than a piece, or bytes that were passed over when they came
         return size
-
-
-def _is_intact(on_disk: Path, row: Any) -> bool:
-    """Whether the disk has the bytes that the index says the file has."""
-    if files.disk_size(on_disk) < row.size:
-        return False
-    unsynced_crc: int = row.unsynced_crc
-    return files.checksum(on_disk, row.synced, row.size) == unsynced_crc
 
 
 class _Refused(Exception):

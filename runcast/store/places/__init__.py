@@ -1,0 +1,101 @@
+"""Where the bytes of runs' files are: in a folder, or in a bucket. `RunFiles` is the seam; the index stands in the database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from runcast.store.recent import Grown
+
+__all__ = ["Held", "Replacement", "RunFiles"]
+
+
+class Held(NamedTuple):
+    """A file of a run as it is kept, whatever the index says: all `size` bytes of it can be read."""
+
+    path: str
+    size: int
+
+
+class Replacement(Protocol):
+    """New content of a whole file, which is there already; it takes the old one's place in three steps."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+
+    def note(self, connection: Connection, file: int) -> None:
+        """Make it the file's content when the transaction commits (in a folder it is already)."""
+
+    def committed(self) -> None:
+        """Clean up what it took the place of. Raises nothing."""
+
+
+class RunFiles(Protocol):
+    """Keeps the bytes of runs' files. Thread-safe; any number of processes may keep files in one place.
+
+    An append takes two steps: `write` before the transaction that indexes the bytes, `note` within it. The same bytes may be
+    written at the same offset again, after a crash or by another process: it changes nothing. Every method but `committed`
+    raises `StoreError` when the place cannot be used.
+    """
+
+    is_durable: bool
+    """What was noted survives the crash of the machine once the transaction has committed: there is nothing to `sync`."""
+
+    def make(self, run: str) -> None:
+        """Make a place for the files of a run, unless there is one."""
+
+    def write(self, run: str, path: str, offset: int, data: bytes | memoryview) -> None:
+        """Write bytes at an offset; what was there before is the same or was never noted.
+
+        After an error some of the bytes may be there, and writing them again is right.
+        """
+
+    def note(self, connection: Connection, run: str, notes: list[tuple[int, int, memoryview]]) -> None:
+        """Take up bytes that are being indexed, in the same transaction: for each file's number an offset and the bytes."""
+
+    def sync(self, run: str, path: str) -> None:
+        """Return once the file's bytes are on the disk."""
+
+    def replace(self, run: str, path: str, data: bytes | Path) -> Replacement:
+        """Keep new content of a file, `data` or a copy of the file that it names. Raises `OSError` from reading that file.
+
+        Whatever happens, readers see the old content or the new. One call at a time for a path.
+        """
+
+    def read(self, run: str, path: str, start: int, stop: int) -> bytes:
+        """Return bytes [start, stop), fewer where the file ends."""
+
+    def size(self, run: str, path: str) -> int:
+        """Return how many bytes are there, 0 for none, whatever the index says."""
+
+    def is_intact(self, run: str, path: str, grown: Grown) -> bool:
+        """Say whether the bytes are there that the index says the file has."""
+
+    def local_path(self, run: str, path: str) -> Path:
+        """Return where a file is on this disk. Raises `StoreError` where it is on none."""
+
+    # The journal of what the store was told of a run, and what rebuilds the index from it.
+
+    def journal(self, connection: Connection, run: str, lines: bytes) -> None:
+        """Append whole lines to the run's `store.jsonl`, for good when the transaction commits, or sooner."""
+
+    def read_journal(self, run: str) -> bytes:
+        """Return the run's `store.jsonl`, b"" where there is none; its last line may be torn."""
+
+    def runs(self) -> Iterator[str]:
+        """Yield the ids of the runs that files are kept of."""
+
+    def held(self, run: str) -> list[Held]:
+        """Return the files that are kept of a run, by path."""
+
+    def remove(self, run: str) -> None:
+        """Delete all that is kept of a run, its journal last. Doing it again is harmless."""
+
+    def close(self) -> None:
+        """Let go of what is open."""

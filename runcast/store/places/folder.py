@@ -1,0 +1,149 @@
+"""`FolderFiles`: the files of runs in a folder, as they were written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runcast.errors import StoreError
+from runcast.run.record import OWN_ROOT
+from runcast.settings import RUN_ID
+from runcast.store import files
+from runcast.store.paths import FilePath, check_run_id
+from runcast.store.places import Held
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from runcast.store.recent import Grown
+
+__all__ = ["STORE_JOURNAL", "FolderFiles"]
+
+STORE_JOURNAL = "store.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class _Replaced:
+    size: int
+
+    def note(self, connection: Connection, file: int) -> None:
+        """The folder has it."""
+
+    def committed(self) -> None:
+        """There is nothing left over."""
+
+
+class FolderFiles:
+    """Files in `<runs>/<id>/`, byte for byte; see `RunFiles`.
+
+    With `own_in_place`, files under `own/` are written by the run itself, where they stand: they are only indexed.
+    """
+
+    is_durable = False
+
+    def __init__(self, runs: Path, *, own_in_place: bool) -> None:
+        self._runs = runs
+        self._own_in_place = own_in_place
+
+    def make(self, run: str) -> None:
+        """See `RunFiles.make`."""
+        files.make_run_folder(self._folder(run))
+
+    def write(self, run: str, path: str, offset: int, data: bytes | memoryview) -> None:
+        """See `RunFiles.write`. A run whose folder was deleted does not come back in pieces."""
+        if not (self._own_in_place and path.startswith(f"{OWN_ROOT}/")):
+            folder = self._folder(run)
+            files.write_at(folder / path, offset, data, folder)
+
+    def note(self, connection: Connection, run: str, notes: list[tuple[int, int, memoryview]]) -> None:
+        """See `RunFiles.note`: the folder has it all."""
+
+    def sync(self, run: str, path: str) -> None:
+        """See `RunFiles.sync`."""
+        files.sync(self._folder(run) / path)
+
+    def replace(self, run: str, path: str, data: bytes | Path) -> _Replaced:
+        """See `RunFiles.replace`. The file to copy is read in pieces; it must be a regular one."""
+        folder = self._folder(run)
+        return _Replaced(files.replace(folder / path, data, folder))
+
+    def read(self, run: str, path: str, start: int, stop: int) -> bytes:
+        """See `RunFiles.read`."""
+        return files.read_bytes(self._folder(run) / path, start, stop)
+
+    def size(self, run: str, path: str) -> int:
+        """See `RunFiles.size`."""
+        return files.disk_size(self._folder(run) / path)
+
+    def is_intact(self, run: str, path: str, grown: Grown) -> bool:
+        """See `RunFiles.is_intact`: compares what was not waited for with its checksum."""
+        file = self._folder(run) / path
+        if files.disk_size(file) < grown.size:
+            return False
+        return files.checksum(file, grown.synced, grown.size) == grown.unsynced_crc
+
+    def local_path(self, run: str, path: str) -> Path:
+        """See `RunFiles.local_path`."""
+        return self._folder(run) / path
+
+    def journal(self, connection: Connection, run: str, lines: bytes) -> None:  # noqa: ARG002 - a bucket's
+        """See `RunFiles.journal`: one write, so that several processes do not mix their lines."""
+        files.append_lines(self._folder(run) / STORE_JOURNAL, lines)
+
+    def read_journal(self, run: str) -> bytes:
+        """See `RunFiles.read_journal`."""
+        path = self._folder(run) / STORE_JOURNAL
+        return files.read_bytes(path, 0, files.disk_size(path)) if path.exists() else b""
+
+    def runs(self) -> Iterator[str]:
+        """See `RunFiles.runs`."""
+        try:
+            names = sorted(entry.name for entry in os.scandir(self._runs) if entry.is_dir())
+        except OSError as error:
+            raise StoreError(
+                f"cannot look for runs in {self._runs}: {error.strerror}; check its permissions"
+            ) from error
+        yield from filter(RUN_ID.fullmatch, names)
+
+    def held(self, run: str) -> list[Held]:
+        """See `RunFiles.held`. What is in the folder besides a run's files (the journal, locks) is not among them."""
+        folder = self._folder(run)
+        found = []
+        for place, _, names in os.walk(folder):
+            for name in names:
+                file = (folder / place / name).relative_to(folder).as_posix()
+                try:
+                    FilePath.parse(file)
+                except StoreError:
+                    continue
+                if not (name.startswith(".") and name.endswith(".part")):
+                    found.append(Held(file, files.disk_size(folder / file)))
+        return sorted(found)
+
+    def remove(self, run: str) -> None:
+        """See `RunFiles.remove`."""
+        folder = self._folder(run)
+        try:
+            for entry in list(folder.iterdir()):
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                elif entry.name != STORE_JOURNAL:
+                    entry.unlink()
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(
+                f"cannot delete {folder}: {error.strerror}; check its permissions and delete it"
+            ) from error
+
+    def close(self) -> None:
+        """See `RunFiles.close`."""
+
+    def _folder(self, run: str) -> Path:
+        return self._runs / check_run_id(run)
