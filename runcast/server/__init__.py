@@ -1,0 +1,1 @@
+"""A store behind routes and access checks: `runcast serve`."""

@@ -1,0 +1,58 @@
+"""What the rooms of access stand on: the database, the clock, and whom to tell of a change."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy.dialects import postgresql, sqlite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Connection, Table
+
+__all__ = ["Database", "Ground", "insert_new"]
+
+
+class Database(Protocol):
+    """The store's database: short transactions, of which one at a time writes on SQLite."""
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Open a transaction that sees one moment of the database."""
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """Open a transaction that may write: committed at the end of the block, rolled back by an exception."""
+
+
+@dataclass
+class Ground:
+    """A database and a clock. `changed` is called after each change of who may do what, once it is committed."""
+
+    database: Database
+    clock: Callable[[], float]
+    changed: list[Callable[[], None]] = field(default_factory=list)
+
+    def now(self) -> float:
+        """Return the time, in seconds since the epoch."""
+        return self.clock()
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """See `Database.read`."""
+        return self.database.read()
+
+    @contextmanager
+    def change(self) -> Iterator[Connection]:
+        """Open a transaction that changes who may do what."""
+        with self.database.write() as connection:
+            yield connection
+        for tell in self.changed:
+            tell()
+
+
+def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
+    """Insert a row, and say whether it is new: one that is there already stays as it is."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing()).rowcount == 1

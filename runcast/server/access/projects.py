@@ -1,0 +1,147 @@
+"""Projects and their members."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy import func, select
+
+from runcast.server.access import schema
+from runcast.server.access.errors import BadRequest, Conflict, NotFound
+from runcast.server.access.ground import insert_new
+from runcast.server.access.policy import Project, Role, Run
+from runcast.store import schema as store
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from runcast.server.access.ground import Ground
+
+__all__ = ["Member", "ProjectRecord", "Projects", "Visibility", "check_project_name"]
+
+Visibility = Literal["private", "server"]
+"""Who may view a project without being a member: nobody, or every user of the server but guests."""
+
+_project = schema.project.c
+_member = schema.member.c
+_user = schema.user.c
+_run = store.run.c
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRecord:
+    """A project. One without `created` was never made on the server: its runs were there before, and only admins see it."""
+
+    name: str
+    visibility: Visibility
+    created: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A user, and what it is in a project."""
+
+    user: str
+    role: Role
+
+
+class Projects:
+    """Who may see which runs. A run names its project; where nobody made that, its runs are the admins' alone."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    def of_run(self, run: str) -> Run | None:
+        """Return a run with its project, None if there is no such run."""
+        with self._ground.read() as connection:
+            project = connection.scalar(select(_run.project).where(_run.id == run))
+        return None if project is None else Run(run, project)
+
+    def known(self, name: str) -> Project:
+        """Return a project as a resource, saying whether anyone made it, or a run is in it."""
+        with self._ground.read() as connection:
+            found = connection.execute(select(_project.name).where(_project.name == name)).first()
+            if found is None:
+                found = connection.execute(select(_run.id).where(_run.project == name).limit(1)).first()
+        return Project(name, known=found is not None)
+
+    def all(self) -> list[ProjectRecord]:
+        """Return all projects, by name."""
+        with self._ground.read() as connection:
+            made = {row.name: _record(row) for row in connection.execute(select(schema.project))}
+            found = connection.scalars(select(_run.project).distinct())
+            others = {name: ProjectRecord(name, "private", None) for name in found if name not in made}
+        return [each for _, each in sorted((made | others).items())]
+
+    def make(self, name: str, owner: int, visibility: Visibility = "private") -> bool:
+        """Make a project with its owner; say whether it is new. One that is there stays as it is."""
+        values = {"name": check_project_name(name), "visibility": visibility, "created": self._ground.now()}
+        with self._ground.change() as connection:
+            new = insert_new(connection, schema.project, values)
+            if new:
+                connection.execute(schema.member.insert().values(project=name, user=owner, role=Role.OWNER))
+        return new
+
+    def set_visibility(self, name: str, visibility: Visibility) -> None:
+        """Let every user of the server view a project, or its members only."""
+        with self._ground.change() as connection:
+            self._adopt(connection, name)
+            changed = schema.project.update().where(_project.name == name)
+            connection.execute(changed.values(visibility=visibility))
+
+    def remove(self, name: str) -> None:
+        """Remove a project, its members and its shares. Raises `Conflict` while there are runs in it, trash included."""
+        with self._ground.change() as connection:
+            if connection.execute(select(_run.id).where(_run.project == name).limit(1)).first() is not None:
+                raise Conflict(f"there are runs in project {name!r}; delete them first")
+            connection.execute(schema.member.delete().where(_member.project == name))
+            connection.execute(schema.share.delete().where(schema.share.c.project == name))
+            connection.execute(schema.project.delete().where(_project.name == name))
+
+    # Members.
+
+    def members(self, name: str) -> list[Member]:
+        """Return a project's members, by name."""
+        statement = select(_user.name, _member.role).join(schema.user, _user.id == _member.user)
+        with self._ground.read() as connection:
+            rows = connection.execute(statement.where(_member.project == name).order_by(_user.name))
+            return [Member(row.name, Role(row.role)) for row in rows]
+
+    def set_role(self, name: str, user: int, role: Role | None) -> None:
+        """Make a user a member in a role, or no member (None).
+
+        Raises `NotFound` if it is none anyway, and `Conflict` for the last owner.
+        """
+        with self._ground.change() as connection:
+            self._adopt(connection, name)
+            mine = (_member.project == name) & (_member.user == user)
+            before = connection.scalar(select(_member.role).where(mine))
+            if before is None and role is None:
+                raise NotFound(f"this user is no member of project {name!r}")
+            owners = select(func.count()).where(_member.project == name, _member.role == Role.OWNER)
+            if before == Role.OWNER != role and connection.scalar(owners) == 1:
+                raise Conflict(
+                    f"this is the only owner of project {name!r}; make someone else an owner first"
+                )
+            connection.execute(schema.member.delete().where(mine))
+            if role is not None:
+                connection.execute(schema.member.insert().values(project=name, user=user, role=role))
+
+    def _adopt(self, connection: Connection, name: str) -> None:
+        """Make a project of one that has runs only, when an admin first decides about it."""
+        values = {"name": name, "visibility": "private", "created": self._ground.now()}
+        insert_new(connection, schema.project, values)
+
+
+def check_project_name(name: str) -> str:
+    """Return a project's name. Raises `BadRequest` for one that cannot be a name on a server."""
+    if not 0 < len(name) <= 200 or not name.isprintable() or name != name.strip() or name in {".", ".."}:
+        raise BadRequest(
+            f"{name!r} cannot be a project's name: it has 1 to 200 characters, all on one line, and no spaces around it"
+        )
+    return name
+
+
+def _record(row: Any) -> ProjectRecord:
+    return ProjectRecord(row.name, "server" if row.visibility == "server" else "private", row.created)

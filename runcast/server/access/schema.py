@@ -1,0 +1,130 @@
+"""The tables of who may do what, beside the store's index in the same database. They are backed up, never rebuilt.
+
+    access_user      people who may log in
+    access_link      links to set a password with: the first admin's, invitations, resets
+    access_session   logins of browsers
+    access_token     API tokens of programs
+    access_project   projects that someone made
+    access_member    who is what in a project
+    access_share     links to a run or a project
+
+Of secrets only the SHA-256 is kept: they are 32 random bytes, so that is as good as a slow hash. Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+__all__ = ["link", "member", "metadata", "project", "session", "share", "token", "user"]
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_by_%(column_0_N_name)s",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+
+def _user(*, primary_key: bool = False, nullable: bool = False) -> Column[int]:
+    """Return a column for the user that the row goes away with."""
+    key = ForeignKey("access_user.id", ondelete="CASCADE")
+    if primary_key:
+        return Column("user", Integer, key, primary_key=True)
+    return Column("user", Integer, key, nullable=nullable, index=True)
+
+
+def _digest() -> Column[bytes]:
+    return Column("digest", LargeBinary(32), nullable=False, unique=True)
+
+
+user = Table(
+    "access_user",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("standing", Integer, nullable=False),  # policy.Standing
+    Column("password", Text),  # argon2's encoded hash; None until the invitation is taken
+    Column("created", Float, nullable=False),
+    sqlite_autoincrement=True,  # the number of a user who is gone never means another one
+)
+
+link = Table(
+    "access_link",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _digest(),
+    _user(nullable=True),  # None: it makes the first admin
+    Column("created", Float, nullable=False),
+    Column("expires", Float, nullable=False),
+)
+
+session = Table(
+    "access_session",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _digest(),
+    _user(),
+    Column("created", Float, nullable=False),
+    Column("seen", Float, nullable=False),
+)
+
+token = Table(
+    "access_token",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _digest(),
+    _user(),
+    Column("name", Text, nullable=False),
+    Column("scope", Integer, nullable=False),  # policy.Scope
+    Column("project", Text),  # None: every project of the user's
+    Column("created", Float, nullable=False),
+    Column("expires", Float),
+    Column("used", Float),
+    sqlite_autoincrement=True,
+)
+
+project = Table(
+    "access_project",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("visibility", String(16), nullable=False),  # `private` or `server`
+    Column("created", Float, nullable=False),
+)
+
+member = Table(
+    "access_member",
+    metadata,
+    Column("project", Text, ForeignKey("access_project.name", ondelete="CASCADE"), primary_key=True),
+    _user(primary_key=True),
+    Column("role", Integer, nullable=False),  # policy.Role
+)
+
+share = Table(
+    "access_share",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _digest(),
+    Column("project", Text, index=True),
+    Column("run", String(64), index=True),
+    _user(nullable=True),  # None: who has the machine made it
+    Column("name", Text, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("expires", Float),
+    Column("used", Float),
+    CheckConstraint("(project is null) <> (run is null)", name="target"),
+    sqlite_autoincrement=True,
+)
