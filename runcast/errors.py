@@ -9,7 +9,9 @@
     ├── StoreError           the place where runs live cannot be used
     │   ├── RunNotFound      no run has this id
     │   ├── SeriesNotFound   the run has no such series
-    │   └── RunLocked        another recorder holds the run
+    │   ├── RunLocked        another recorder holds the run
+    │   ├── ServerUnreachable  a server does not answer, or cannot do its work just now: it is worth trying again
+    │   └── AccessDenied     a server does not know the token, or does not let it do this
     ├── JournalError         a run's journal cannot be read or written
     └── RecorderError        the recorder process could not be started or reached
 
@@ -19,6 +21,7 @@ A message says what went wrong, where (which file, run or setting) and what to d
 from __future__ import annotations
 
 __all__ = [
+    "AccessDenied",
     "BadValue",
     "JournalError",
     "LogdirError",
@@ -28,6 +31,7 @@ __all__ = [
     "RunNotFound",
     "RuncastError",
     "SeriesNotFound",
+    "ServerUnreachable",
     "SettingsError",
     "StoreError",
     "TagNotFound",
@@ -72,6 +76,14 @@ class SeriesNotFound(StoreError):
 
 class RunLocked(StoreError):
     """Another recorder holds the run."""
+
+
+class ServerUnreachable(StoreError):
+    """A server does not answer, or cannot do its work just now: it is worth trying again."""
+
+
+class AccessDenied(StoreError):
+    """A server does not know the token, or does not let it do this."""
 
 
 class JournalError(RuncastError):

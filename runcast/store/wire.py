@@ -136,11 +136,7 @@ def summary_from(said: Any) -> SummaryRecord:
 def _read(kind: type[T], said: Any) -> T:
     if not isinstance(said, dict):
         raise StoreError(f"{str(said)[:200]!r} is no {kind.__name__}: an object is expected")
-    known: Mapping[str, Any] = {
-        field.name: said[field.name]
-        for field in fields(kind)
-        if field.name in said  # type: ignore[arg-type]
-    }
+    known = {field.name: said[field.name] for field in fields(cast("Any", kind)) if field.name in said}
     try:
         return kind(**known)
     except TypeError as error:

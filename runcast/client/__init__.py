@@ -1,0 +1,1 @@
+"""Runs of a server, or of this machine, for scripts and notebooks."""
