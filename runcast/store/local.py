@@ -139,6 +139,8 @@ class LocalStore:
         statement = select(schema.run).order_by(_run.created.desc(), _run.id).limit(query.limit)
         if query.project is not None:
             statement = statement.where(_run.project == query.project)
+        if query.projects is not None:
+            statement = statement.where(_run.project.in_(sorted(query.projects)))
         if query.state is not None:
             statement = statement.where(state == query.state)
         if query.group is not None:
@@ -151,11 +153,21 @@ class LocalStore:
 
     def changes(self, since: int) -> tuple[int, Sequence[str]]:
         """See `Store.changes`."""
+        mark, changed = self.changed(since)
+        return mark, [run for run, _ in changed]
+
+    def changed(self, since: int) -> tuple[int, Sequence[tuple[str, str]]]:
+        """Return what `changes` does, each run with the project that it is in."""
         with self._database.read() as connection:
             rows = connection.execute(
-                select(_run.id, _run.change).where(_run.change > since).order_by(_run.change)
+                select(_run.id, _run.project, _run.change).where(_run.change > since).order_by(_run.change)
             ).all()
-        return (rows[-1].change if rows else since), [row.id for row in rows]
+        return (rows[-1].change if rows else since), [(row.id, row.project) for row in rows]
+
+    def mark(self) -> int:
+        """Return the mark up to which `changes` tells of everything that is committed."""
+        with self._database.read() as connection:
+            return connection.scalar(select(func.coalesce(func.max(_run.change), 0))) or 0
 
     # Files.
 

@@ -128,6 +128,8 @@ class RunQuery:
     tags: tuple[str, ...] = ()
     """Those that a run must have, all of them."""
     group: str | None = None
+    projects: frozenset[str] | None = None
+    """Only runs of these projects; None: of all."""
 
 
 @dataclass(frozen=True, slots=True)
