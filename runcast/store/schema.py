@@ -8,6 +8,8 @@
     chunk      a part's scalar points as compressed columns, in file order
     summary    a part's other summaries: where their bytes are in the file
     recent     what the newest appends brought of many files, until it is moved to `file`, `part` and `chunk`
+    tail       where files are in a bucket: the bytes at a file's end that are in no object yet
+    segment    where files are in a bucket: the object that has a file's bytes from `start` to `stop`, of a whole file all of them
 
 Within a major version, changes are additive: an older runcast reads what a newer one wrote of the same schema number.
 """
@@ -47,9 +49,11 @@ __all__ = [
     "part",
     "recent",
     "run",
+    "segment",
     "series",
     "store",
     "summary",
+    "tail",
 ]
 
 SCHEMA = 1
@@ -177,6 +181,27 @@ recent = Table(
     Column("points", LargeBinary, nullable=False),
 )
 
+tail = Table(
+    "tail",
+    metadata,
+    Column("run", String(64), primary_key=True),
+    Column("file", Integer, primary_key=True),  # 0 is the store's own journal of the run
+    Column("start", BigInteger, primary_key=True),
+    Column("stop", BigInteger, nullable=False),
+    Column("time", Float, nullable=False),  # when it came
+    Column("data", LargeBinary, nullable=False),
+)
+
+segment = Table(
+    "segment",
+    metadata,
+    Column("run", String(64), primary_key=True),
+    Column("file", Integer, primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("stop", BigInteger, nullable=False),
+    Column("object", Text, nullable=False),
+)
+
 
 def is_ready(connection: Connection, place: str) -> bool:
     """Say whether the tables are there. Raises `StoreError` if a newer runcast made them."""
@@ -188,7 +213,7 @@ def is_ready(connection: Connection, place: str) -> bool:
             f"{place} was made by a newer runcast (schema {found}; this one knows {SCHEMA}): "
             "upgrade with `pip install --upgrade runcast`, or set RUNCAST_DIR to another folder"
         )
-    return inspect(connection).has_table("recent")
+    return inspect(connection).has_table("segment")
 
 
 def create(connection: Connection) -> None:
