@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 
+from runcast.server.access import schema
 from runcast.server.access.cache import Cache
 from runcast.server.access.cookies import session_of
 from runcast.server.access.errors import Unauthorized
@@ -52,6 +53,7 @@ class Access:
     def __init__(
         self, database: Database, *, url: str | None = None, clock: Callable[[], float] = time.time
     ) -> None:
+        schema.prepare(database)
         ground = self._ground = Ground(database, clock)
         self.url = None if url is None else url.rstrip("/")
         self.users = Users(ground)

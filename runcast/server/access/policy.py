@@ -95,6 +95,9 @@ class Action(Enum):
     MANAGE_ACCOUNT = "manage an account", None
     """Change a user's password, and make, list and revoke its tokens: for people who are logged in."""
 
+    REVOKE_TOKEN = "revoke a token", Scope.ADMIN
+    """Make a user's token worthless."""
+
     def __init__(self, words: str, scope: Scope | None) -> None:
         self.words = words
         self.scope = scope
@@ -256,7 +259,7 @@ def _user_may(user: User, action: Action, resource: Resource) -> bool:
                 return user.standing >= Standing.MEMBER
             return action in {Action.LIST, Action.CREATE_RUN}
         case Account(user=owner):
-            if action is Action.SEE_ACCOUNT:
+            if action in {Action.SEE_ACCOUNT, Action.REVOKE_TOKEN}:
                 return is_admin or owner == user.id
             return action is Action.MANAGE_ACCOUNT and owner == user.id
         case ShareLink():

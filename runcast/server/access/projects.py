@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import func, select
@@ -36,6 +36,9 @@ class ProjectRecord:
     name: str
     visibility: Visibility
     created: float | None
+    runs: int = 0
+    latest: float | None = None
+    """When its newest run began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +69,18 @@ class Projects:
                 found = connection.execute(select(_run.id).where(_run.project == name).limit(1)).first()
         return Project(name, known=found is not None)
 
-    def all(self) -> list[ProjectRecord]:
-        """Return all projects, by name."""
+    def all(self, names: frozenset[str] | None = None) -> list[ProjectRecord]:
+        """Return the projects of these names, or all, by name."""
+        made = select(schema.project)
+        used = select(_run.project, func.count(), func.max(_run.created)).group_by(_run.project)
+        if names is not None:
+            made, used = made.where(_project.name.in_(names)), used.where(_run.project.in_(names))
         with self._ground.read() as connection:
-            made = {row.name: _record(row) for row in connection.execute(select(schema.project))}
-            found = connection.scalars(select(_run.project).distinct())
-            others = {name: ProjectRecord(name, "private", None) for name in found if name not in made}
-        return [each for _, each in sorted((made | others).items())]
+            found = {row.name: _record(row) for row in connection.execute(made)}
+            for name, runs, latest in connection.execute(used):
+                project = found.get(name) or ProjectRecord(name, "private", None)
+                found[name] = replace(project, runs=runs, latest=latest)
+        return [found[name] for name in sorted(found)]
 
     def make(self, name: str, owner: int, visibility: Visibility = "private") -> bool:
         """Make a project with its owner; say whether it is new. One that is there stays as it is."""

@@ -13,6 +13,8 @@ Of secrets only the SHA-256 is kept: they are 32 random bytes, so that is as goo
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sqlalchemy import (
     CheckConstraint,
     Column,
@@ -26,7 +28,10 @@ from sqlalchemy import (
     Text,
 )
 
-__all__ = ["link", "member", "metadata", "project", "session", "share", "token", "user"]
+if TYPE_CHECKING:
+    from runcast.server.access.ground import Database
+
+__all__ = ["link", "member", "metadata", "prepare", "project", "session", "share", "token", "user"]
 
 metadata = MetaData(
     naming_convention={
@@ -128,3 +133,9 @@ share = Table(
     CheckConstraint("(project is null) <> (run is null)", name="target"),
     sqlite_autoincrement=True,
 )
+
+
+def prepare(database: Database) -> None:
+    """Make the tables that are not there."""
+    with database.write() as connection:
+        metadata.create_all(connection)

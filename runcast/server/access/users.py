@@ -76,6 +76,14 @@ class Users:
         with self._ground.read() as connection:
             return _record(_row(connection, name))
 
+    def by_id(self, user: int) -> UserRecord:
+        """Return a user. Raises `NotFound` if it was removed."""
+        with self._ground.read() as connection:
+            row = connection.execute(select(schema.user).where(_user.id == user)).first()
+        if row is None:
+            raise NotFound("this user was removed")
+        return _record(row)
+
     def add(self, name: str, standing: Standing = Standing.MEMBER) -> tuple[UserRecord, str]:
         """Add a user without a password; return it with the secret of its invitation. Raises `Conflict` if it is there."""
         name = _checked(name)
