@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
+    from runcast.store.places import RunFiles
+    from runcast.store.places.bucket import BucketFiles
+    from runcast.store.places.sealing import Sealer
     from runcast.store.protocol import Appended, Facts, OffsetMismatch
 
 __all__ = ["CRASHED_AFTER", "LocalStore"]
@@ -56,10 +59,21 @@ class LocalStore:
     Appends that just go on are kept in the index as they came, and moved to where they stay every `MOST_GROUPS` appends, when
     the run ends, and when the next recorder takes over; whoever reads sees no difference.
 
+    With `files` (`s3://bucket/prefix`, see `places.objects.Objects`) the files are in a bucket instead: what is appended is in the
+    database first, and becomes objects later (see `places.bucket`). A server's store says `own_in_place=False`: files under
+    `own/` come to it as all others do.
+
     Every method raises `StoreError` when the folder or its database cannot be used, with nothing half done.
     """
 
-    def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        files: str | None = None,
+        own_in_place: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.root = root
         self._clock = clock
         try:
@@ -69,7 +83,12 @@ class LocalStore:
                 f"cannot keep runs in {root}: {error.strerror}; set RUNCAST_DIR to a folder that can be written"
             ) from error
         self._database = Database(root / DATABASE)
-        self._files = FolderFiles(root / "runs", own_in_place=True)
+        self._sealer: Sealer | None = None
+        self._files: RunFiles
+        if files is None:
+            self._files = FolderFiles(root / "runs", own_in_place=own_in_place)
+        else:
+            self._files, self._sealer = self._open_bucket(files)
         self._writer = Writer(self._files, self._database, clock)
 
     @property
@@ -78,7 +97,9 @@ class LocalStore:
         return self._database.network
 
     def close(self) -> None:
-        """Close the database's connections."""
+        """Close the database's connections, after what is being sealed in a bucket now."""
+        if self._sealer is not None:
+            self._sealer.close()
         self._database.close()
 
     def __enter__(self) -> LocalStore:  # noqa: PYI034 - Self is Python 3.11's
@@ -243,6 +264,16 @@ class LocalStore:
         with self._database.read() as connection:
             self._run_row(connection, run)
             return read_summaries(connection, run, (root, source, tag))
+
+    def _open_bucket(self, address: str) -> tuple[BucketFiles, Sealer]:
+        from runcast.store.places.bucket import BucketFiles
+        from runcast.store.places.objects import Objects
+        from runcast.store.places.sealing import Sealer
+
+        files = BucketFiles(Objects(address), self._database, self._clock)
+        sealer = Sealer(files)
+        sealer.start()
+        return files, sealer
 
     def _run_row(self, connection: Connection, run: str) -> Any:
         row = connection.execute(select(schema.run).where(_run.id == run)).first()

@@ -5,21 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection
 
+    from runcast.store.places.listing import Segment
     from runcast.store.recent import Grown
 
-__all__ = ["Held", "Replacement", "RunFiles"]
+__all__ = ["STORE_JOURNAL", "Held", "Replacement", "RunFiles"]
+
+
+STORE_JOURNAL = "store.jsonl"
+"""The store's own journal of a run, beside the run's files."""
 
 
 class Held(NamedTuple):
-    """A file of a run as it is kept, whatever the index says: all `size` bytes of it can be read."""
+    """A file of a run as it is kept, whatever the index says; `segments` are the objects that a bucket's index lacks."""
 
     path: str
     size: int
+    segments: tuple[Segment, ...] = ()
 
 
 class Replacement(Protocol):
@@ -56,7 +62,7 @@ class RunFiles(Protocol):
         After an error some of the bytes may be there, and writing them again is right.
         """
 
-    def note(self, connection: Connection, run: str, notes: list[tuple[int, int, memoryview]]) -> None:
+    def note(self, connection: Connection, run: str, notes: Sequence[tuple[int, int, memoryview]]) -> None:
         """Take up bytes that are being indexed, in the same transaction: for each file's number an offset and the bytes."""
 
     def sync(self, run: str, path: str) -> None:
@@ -91,8 +97,14 @@ class RunFiles(Protocol):
     def runs(self) -> Iterator[str]:
         """Yield the ids of the runs that files are kept of."""
 
-    def held(self, run: str) -> list[Held]:
-        """Return the files that are kept of a run, by path."""
+    def held(self, run: str, paths: Iterable[str]) -> list[Held]:
+        """Return the files that are kept of a run. `paths` are those that its journal names.
+
+        (In a bucket, a path that is too long to be part of an object's name is told by its digest.)
+        """
+
+    def adopt(self, connection: Connection, run: str, file: int, held: Held) -> None:
+        """Note what is kept of a file, which has this number, so that all of it can be read once the transaction commits."""
 
     def remove(self, run: str) -> None:
         """Delete all that is kept of a run, its journal last. Doing it again is harmless."""

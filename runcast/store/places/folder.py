@@ -12,19 +12,17 @@ from runcast.run.record import OWN_ROOT
 from runcast.settings import RUN_ID
 from runcast.store import files
 from runcast.store.paths import FilePath, check_run_id
-from runcast.store.places import Held
+from runcast.store.places import STORE_JOURNAL, Held
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection
 
     from runcast.store.recent import Grown
 
-__all__ = ["STORE_JOURNAL", "FolderFiles"]
-
-STORE_JOURNAL = "store.jsonl"
+__all__ = ["FolderFiles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ class FolderFiles:
             folder = self._folder(run)
             files.write_at(folder / path, offset, data, folder)
 
-    def note(self, connection: Connection, run: str, notes: list[tuple[int, int, memoryview]]) -> None:
+    def note(self, connection: Connection, run: str, notes: Sequence[tuple[int, int, memoryview]]) -> None:
         """See `RunFiles.note`: the folder has it all."""
 
     def sync(self, run: str, path: str) -> None:
@@ -110,7 +108,7 @@ class FolderFiles:
             ) from error
         yield from filter(RUN_ID.fullmatch, names)
 
-    def held(self, run: str) -> list[Held]:
+    def held(self, run: str, paths: Iterable[str]) -> list[Held]:  # noqa: ARG002 - a bucket's
         """See `RunFiles.held`. What is in the folder besides a run's files (the journal, locks) is not among them."""
         folder = self._folder(run)
         found = []
@@ -124,6 +122,9 @@ class FolderFiles:
                 if not (name.startswith(".") and name.endswith(".part")):
                     found.append(Held(file, files.disk_size(folder / file)))
         return sorted(found)
+
+    def adopt(self, connection: Connection, run: str, file: int, held: Held) -> None:
+        """See `RunFiles.adopt`: a folder's files are read where they are."""
 
     def remove(self, run: str) -> None:
         """See `RunFiles.remove`."""

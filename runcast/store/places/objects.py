@@ -116,7 +116,7 @@ class Objects:
         with self._explained("read", name):
             return bytes(self._obstore.get_range(self._store, self._key(name), start=start, end=stop))
 
-    def list(self, folder: str) -> Iterator[tuple[str, int]]:
+    def walk(self, folder: str) -> Iterator[tuple[str, int]]:
         """Yield the name and the size of every object in a folder and the folders below, in no order."""
         with self._explained("list", folder):
             for several in self._obstore.list(self._store, self._key(folder), chunk_size=1000):
