@@ -96,6 +96,11 @@ class LocalStore:
         """The type of the network file system that holds the store, or ""; there writing is slower (no WAL)."""
         return self._database.network
 
+    @property
+    def database(self) -> Database:
+        """The index's database, in which a server keeps who may do what, too."""
+        return self._database
+
     def close(self) -> None:
         """Close the database's connections, after what is being sealed in a bucket now."""
         if self._sealer is not None:

@@ -11,6 +11,7 @@ from runcast.server.access.access import CSRF_HEADER, Access
 from runcast.server.access.errors import AccessError
 from runcast.server.access.guard import (
     access_of,
+    admit_project,
     admit_run,
     authenticate,
     authorize,
@@ -63,6 +64,7 @@ __all__ = [
     "User",
     "Visible",
     "access_of",
+    "admit_project",
     "admit_run",
     "allowed",
     "authenticate",

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Requirement",
     "access_of",
+    "admit_project",
     "admit_run",
     "authenticate",
     "authorize",
@@ -168,6 +169,12 @@ async def admit_run(request: Request, run: str, project: str) -> None:
     if known is not None:
         await authorize(request, Action.WRITE, known)
         return
+    await admit_project(request, project)
+
+
+async def admit_project(request: Request, project: str) -> None:
+    """Let the request's actor record into a project, which is made for it if it is new. Raises `HTTPException` 403."""
+    access = access_of(request)
     check_project_name(project)
     await authorize(request, Action.CREATE_RUN, await access.project(project))
     actor = await authenticate(request)

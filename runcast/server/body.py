@@ -1,0 +1,150 @@
+"""Bodies of requests: unpacked, no larger than allowed, no slower than is decent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from starlette.requests import ClientDisconnect
+
+from runcast.server.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from runcast.server.committer import Room
+    from runcast.server.limits import Limits
+
+__all__ = ["content_type", "read_body", "read_json", "stream_body"]
+
+_UNPACKED = 256 << 10
+"""Bytes that are unpacked at a time: a millisecond's work."""
+
+_JSON = {"application/json", "application/merge-patch+json"}
+
+
+async def stream_body(request: Request, most: int, limits: Limits) -> AsyncIterator[bytes]:
+    """Yield the body's bytes, unpacked, at most `most` of them.
+
+    Raises `Problem`: 413 for more, 408 for a body that stalls or trickles, 415 for an encoding that is not known, 400 for a
+    body that is not what its encoding says or ends before it should.
+    """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    length = request.headers.get("content-length")
+    if length is not None and length.isdigit() and int(length) > most:
+        raise _too_large(most)
+    if encoding == "identity":
+        size = 0
+        async for chunk in _received(request, limits):
+            size += len(chunk)
+            if size > most:
+                raise _too_large(most)
+            yield chunk
+    elif encoding in {"gzip", "x-gzip"}:
+        async for chunk in _unpacked(request, most, limits):
+            yield chunk
+    else:
+        raise Problem(
+            415, f"cannot unpack Content-Encoding {encoding!r}: send gzip, or nothing", {"Accept-Encoding": "gzip"}
+        )  # fmt: skip
+
+
+async def read_body(request: Request, most: int, limits: Limits, room: Room | None = None) -> bytes:
+    """Return the whole body, as far as there is room; see `stream_body`."""
+    chunks = []
+    async for chunk in stream_body(request, most, limits):
+        if room is not None:
+            room.take(len(chunk))
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def read_json(request: Request, limits: Limits) -> Any:
+    """Return the body as JSON says it; see `stream_body`. Raises `Problem` 415 for another type, and 400 for what is no JSON."""
+    kind = content_type(request)
+    if kind not in _JSON:
+        raise Problem(415, f"the body must be application/json, not {kind or 'of no type'}")
+    body = await read_body(request, limits.json, limits)
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, f"the body is not JSON: {error}") from error
+
+
+def content_type(request: Request) -> str:
+    """Return the body's media type in lower case, without parameters; "" if it is not said."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _received(request: Request, limits: Limits) -> AsyncIterator[bytes]:
+    """Yield the bytes as they come."""
+    started = time.monotonic()
+    size = 0
+    receive = request.receive
+    while True:
+        patience = min(limits.stall, started + limits.stall + size / limits.slowest - time.monotonic())
+        try:
+            with anyio.fail_after(patience):
+                message = await receive()
+        except TimeoutError:
+            raise Problem(408, "the body came too slowly; send it again", {"Connection": "close"}) from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        if chunk:
+            size += len(chunk)
+            yield chunk
+        if not message.get("more_body", False):
+            return
+
+
+async def _unpacked(request: Request, most: int, limits: Limits) -> AsyncIterator[bytes]:
+    """Yield the bytes that gzip packed, of all its members; what grows beyond `most` is not unpacked further."""
+    size = 0
+    unpack = zlib.decompressobj(wbits=31)
+    fresh = True  # nothing of a member is there yet
+    async for chunk in _received(request, limits):
+        packed = chunk
+        while packed:
+            if unpack.eof:
+                unpack, fresh = zlib.decompressobj(wbits=31), True
+            try:
+                plain = unpack.decompress(packed, _UNPACKED)
+            except zlib.error as error:
+                raise Problem(400, f"the body is not gzip, as its Content-Encoding says: {error}") from error
+            fresh = False
+            packed = unpack.unused_data if unpack.eof else unpack.unconsumed_tail
+            size += len(plain)
+            if size > most:
+                raise _too_large(most)
+            if plain:
+                yield plain
+            if packed:
+                await asyncio.sleep(0)  # others' turn
+        # The last of a packed chunk may still be inside, without input that is left over.
+        while not unpack.eof and (plain := _more(unpack)):
+            size += len(plain)
+            if size > most:
+                raise _too_large(most)
+            yield plain
+            await asyncio.sleep(0)
+    if not fresh and not unpack.eof:
+        raise Problem(400, "the gzip body ends before it should; send it again")
+
+
+def _more(unpack: Any) -> bytes:
+    try:
+        more: bytes = unpack.decompress(b"", _UNPACKED)
+    except zlib.error as error:
+        raise Problem(400, f"the body is not gzip, as its Content-Encoding says: {error}") from error
+    return more
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, f"the body is larger than the {most:,} bytes that are taken at a time", {"Connection": "close"})  # fmt: skip

@@ -1,0 +1,80 @@
+"""What the routes work with: the store, its threads, group commit and the feed of changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from runcast.server.committer import Committer
+from runcast.server.feed import Feed
+from runcast.server.metrics import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.requests import Request
+
+    from runcast.server.limits import Limits
+    from runcast.store.local import LocalStore
+
+__all__ = ["Service", "service_of"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Service:
+    """One server's parts; made when the application starts, closed when it ends."""
+
+    def __init__(self, store: LocalStore, limits: Limits) -> None:
+        self.store = store
+        self.limits = limits
+        self.metrics = Metrics()
+        self.stopping = asyncio.Event()
+        self.streams = 0
+        self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="runcast-store")
+        self.committer = Committer(store, self.metrics, limits.queue)
+        self.feed = Feed(self)
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call what waits for the database or the disk, in a thread."""
+        work = functools.partial(function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    @contextlib.asynccontextmanager
+    async def streaming(self) -> AsyncIterator[None]:
+        """Count a live stream, while the block lasts."""
+        self.streams += 1
+        self.metrics.streams_now.set(self.streams)
+        try:
+            yield
+        finally:
+            self.streams -= 1
+            self.metrics.streams_now.set(self.streams)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, but not once the server stops."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+
+    def stop(self) -> None:
+        """Begin to stop: streams end, everything else is still answered."""
+        self.stopping.set()
+        self.feed.wake_all()
+
+    async def close(self) -> None:
+        """Commit what waits for it, and end the threads."""
+        self.stop()
+        await self.feed.close()
+        await asyncio.get_running_loop().run_in_executor(None, self.committer.close)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def service_of(request: Request) -> Service:
+    """Return the parts of the server that a request came to."""
+    service: Any = request.app.state.service
+    assert isinstance(service, Service)
+    return service
