@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from runcast.server.access.cookies import clear_cookie, session_of, set_cookie
 from runcast.server.access.errors import BadRequest, Unauthorized
-from runcast.server.access.guard import access_of, open_to_all, requires, the_server
+from runcast.server.access.guard import access_of, authenticate, open_to_all, requires, the_server
 from runcast.server.access.policy import Account, Action, Share, Token, User
 from runcast.server.access.routes.fields import read_fields
 from runcast.server.access.routes.shapes import actor_shape, user_shape
@@ -34,7 +34,7 @@ __all__ = [
 
 async def own_account(request: Request) -> Resource:
     """The account of the user who sends the request, or for whom it is sent."""
-    match request.state.actor:
+    match await authenticate(request):
         case User() as user:
             return Account(user.id)
         case Token(user=user):
