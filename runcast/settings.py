@@ -7,7 +7,8 @@
 | `name`           | `RUNCAST_NAME`           | the name of a run that is given none; default: made up             |
 | `id`             | `RUNCAST_RUN_ID`         | the id of the run, to be resumed or made; default: made up         |
 | `resume`         | `RUNCAST_RESUME`         | `allow`, `must`, `never` or `auto`: whether an earlier run goes on; default: a new run |
-| `mode`           | `RUNCAST_MODE`           | `online`, `offline` or `disabled` (nothing is recorded); default: `online` |
+| `mode`           | `RUNCAST_MODE`           | `online`, `offline` (`runcast sync` brings the run to the server) or `disabled` (nothing is recorded); default: `online` |
+| `to`             | `RUNCAST_TO`             | the server that runs are brought to, such as `https://runs.example.org`; `off`: none; default: none |
 | `tags`           | `RUNCAST_TAGS`           | labels of the run, with commas between them                        |
 | `notes`          | `RUNCAST_NOTES`          | what there is to say of the run                                    |
 | `group`          | `RUNCAST_GROUP`          | the name that runs which belong together share                     |
@@ -33,13 +34,23 @@ import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from runcast.errors import SettingsError
 
 if TYPE_CHECKING:
     from runcast.run.console import ConsoleMode
 
-__all__ = ["RUN_ID", "Mode", "Resume", "Settings", "config_file", "load_settings", "runcast_dir"]
+__all__ = [
+    "RUN_ID",
+    "Mode",
+    "Resume",
+    "Settings",
+    "config_file",
+    "load_settings",
+    "runcast_dir",
+    "server_url",
+]
 
 Mode = Literal["online", "offline", "disabled"]
 Resume = Literal["allow", "must", "never", "auto"]
@@ -67,6 +78,8 @@ _MODES |= {"dryrun": "offline", "run": "online", "shared": "online"}  # W&B's ot
 _RESUMES: dict[str, str | None] = {"allow": "allow", "must": "must", "never": "never", "auto": "auto"}
 _RESUMES |= {"true": "auto", "1": "auto", "false": None, "0": None}
 
+_NOWHERE = {"off", "none", "false", "0"}
+
 CONSOLE_MODES = ("auto", "redirect", "wrap", "off")
 
 _SWITCH = {
@@ -91,6 +104,8 @@ class Settings:
     id: str | None = None
     resume: Resume | None = None
     mode: Mode = "online"
+    to: str | None = None
+    """The address of a server; "" where somebody said that there is to be none."""
     tags: tuple[str, ...] = ()
     notes: str | None = None
     group: str | None = None
@@ -156,6 +171,34 @@ def config_file() -> Path:
     return Path(platformdirs.user_config_dir("runcast", appauthor=False)) / "config.toml"
 
 
+def server_url(text: str) -> str:
+    """Return a server's address in the form that everything else takes. Raises `SettingsError` for what is none."""
+    parts = urlsplit(text.strip())
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.username is not None or parts.password is not None:
+        raise SettingsError(
+            "a server's address must hold no user or password; `runcast login` stores a token"
+        )
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == -1:
+        raise SettingsError(
+            f"{text!r} is no address of a server: write it like https://runs.example.org or http://localhost:8765"
+        )
+    if parts.query or parts.fragment:
+        raise SettingsError(f"{text!r} is an address within a server: leave out what follows ? or #")
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def _server_url(text: str, where: str) -> str:
+    try:
+        return server_url(text)
+    except SettingsError as error:
+        message = f"the setting 'to' {where}: {error}"
+        raise SettingsError(message) from error
+
+
 def _default_dir() -> Path:
     import platformdirs  # see above
 
@@ -209,6 +252,12 @@ def _parsed(name: str, value: Any, where: str) -> Any:
             if str(value).lower() in _MODES:
                 return _MODES[str(value).lower()]
             expected = "online, offline or disabled"
+        case "to":
+            if value is False or str(value).strip().lower() in _NOWHERE:
+                return ""
+            if isinstance(value, str):
+                return _server_url(value, where)
+            expected = "the address of a server, such as https://runs.example.org, or off"
         case "resume":
             if str(value).lower() in _RESUMES:
                 return _RESUMES[str(value).lower()]

@@ -68,9 +68,11 @@ def _record(folder: Path, pid: int, created: float | None) -> int:
                 wake=wake,
             )
             threading.Thread(target=_recover, args=(folder.parents[1],), name="recover", daemon=True).start()
-            return _run(recorder)
+            code = _run(recorder)
     except Timeout:
         return EXIT_LOCKED
+    recorder.part()
+    return code
 
 
 def _complete(folder: Path) -> int:
@@ -83,9 +85,12 @@ def _complete(folder: Path) -> int:
                 return 0
             log.info("recorder %d completes run %s", os.getpid(), folder.name)
             nobody = Outbox(os.open(os.devnull, os.O_WRONLY))
-            return _run(Recorder(folder, partial(LocalStore, folder.parents[1]), nobody))
+            recorder = Recorder(folder, partial(LocalStore, folder.parents[1]), nobody)
+            code = _run(recorder)
     except Timeout:
         return EXIT_LOCKED
+    recorder.part()
+    return code
 
 
 def _is_recorded(folder: Path) -> bool:

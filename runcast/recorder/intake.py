@@ -51,7 +51,7 @@ class Intake:
     """Records the files of one run. Used by one thread, which is the only one that writes to the store.
 
     Nothing here raises: what fails is tried again, less and less often, and `warn` is told. `reread` brings the run's state
-    up to date with its journal.
+    up to date with its journal; `others` is called for what else there is to say, as rows among the files.
     """
 
     def __init__(
@@ -61,7 +61,9 @@ class Intake:
         panels: Panels,
         warn: Callable[[str], None],
         reread: Callable[[], None] = lambda: None,
+        others: Callable[[], Iterable[FileRecord]] = tuple,
     ) -> None:
+        self._others = others
         self._folder = folder
         self._open_store = open_store
         self._panels = panels
@@ -180,6 +182,7 @@ class Intake:
             why = self._outage.why or "the recorder has just started"
             for writer in state.writers.values():
                 yield file_json(FileRecord(writer.path, 0, source_path=writer.path, state="waiting", why=why))
+            yield from map(file_json, self._others())
             return
         kept = self._kept.records() if self._kept is not None else ()
         strangers = [child_row(child) for child in state.children.values() if child.why]
@@ -188,6 +191,7 @@ class Intake:
             if self.failing and row["lag"] and row["state"] != OLDER:
                 row["state"], row["why"] = "retrying", self._outage.why
             yield row
+        yield from map(file_json, self._others())
 
     def _attempt(self, work: Callable[[Store], Any]) -> Any:
         """Return what `work` does with the store; None if it failed."""

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from runcast.recorder.channel import Inbox, Outbox
     from runcast.recorder.parent import Parent
-    from runcast.store.protocol import Store
+    from runcast.recorder.replica import Replica
+    from runcast.store.local import LocalStore
+    from runcast.store.protocol import FileRecord
 
 __all__ = ["STOPPED", "Recorder"]
 
@@ -88,7 +90,7 @@ class Recorder:
     def __init__(
         self,
         folder: Path,
-        open_store: Callable[[], Store],
+        open_store: Callable[[], LocalStore],
         outbox: Outbox,
         *,
         parent: Parent | None = None,
@@ -105,8 +107,12 @@ class Recorder:
         self._journal_read = 0
         self._state = RunState()
         self._warned: set[str] = set()
-        self._panels = Panels(folder, self._run, outbox)
-        self._intake = Intake(folder, open_store, self._panels, self._warn, self._read_journal)
+        self._panels = Panels(folder, self._run, outbox, lambda: self._state.url)
+        self._replica: Replica | None = None
+        self._intake = Intake(
+            folder, open_store, self._panels, self._warn, self._read_journal, self._replica_rows
+        )
+        self._open_store = open_store
         self._findings = Findings(folder, open_store, self._journal, self._wake.set)
         self._metrics: SystemMetrics | None = None
         self._drains: list[_Drain] = []
@@ -116,7 +122,7 @@ class Recorder:
         self._costs: deque[float] = deque(maxlen=RECENT_LOOKS)
 
     def record(self) -> int:
-        """Record until the run ends or `stopping` is set; return the process's exit status."""
+        """Record until the run ends or `stopping` is set; return the process's exit status. `part` is to follow."""
         self._read_journal()
         self._begin()
         while not self.stopping:
@@ -135,6 +141,28 @@ class Recorder:
         self._answer()
         return STOPPED
 
+    def part(self) -> None:
+        """Bring the rest of a run that is recorded to its server, and say that it is over.
+
+        The lock need not be held for that: the run may go on in another process meanwhile, whose recorder then brings it there.
+        """
+        replica = self._replica
+        if replica is None:
+            return
+        there = not self.stopping and replica.settle(stop=lambda: self.stopping)
+        if self.stopping:
+            replica.stop()
+            return
+        if not there:
+            self._warn(
+                f"not everything of the run is on {replica.url} ({replica.missing}). It is complete on this machine; the next run that is "
+                f"recorded here brings the rest there, and so does `runcast sync {self._folder.name}`"
+            )
+        self._say_finished()
+        if not there:
+            replica.linger(stop=lambda: self.stopping)
+        replica.stop()
+
     def _begin(self) -> None:
         if self._state.tensorboard:
             self._panels.start_tensorboard()
@@ -142,10 +170,21 @@ class Recorder:
         if self._state.run is None:
             return
         self._findings.start(self._state, self._parent.pid if self._parent is not None else None)
+        if self._state.to and not self._state.offline:
+            self._start_replica(self._state.to)
         lives = self._parent is not None and self._state.finish is None
         if self._parent is not None and lives and "system" not in self._state.left_out:
             place = self._folder / OWN_ROOT / "system"
             self._metrics = SystemMetrics(place, self._parent.pid, started=self._state.run.created)
+
+    def _start_replica(self, url: str) -> None:
+        from runcast.recorder.replica import Replica  # most runs stay here
+
+        self._replica = Replica(self._folder, self._open_store, url, self._warn)
+        self._replica.start()
+
+    def _replica_rows(self) -> list[FileRecord]:
+        return [] if self._replica is None else [self._replica.row()]
 
     def _run(self) -> RunRecord:
         run = self._state.run
@@ -225,7 +264,7 @@ class Recorder:
             case "status":
                 self._intake.measure()
                 rows = list(self._intake.rows(self._state))
-                run = run_json(self._run(), self._folder)
+                run = run_json(self._run(), self._folder, self._state.url)
                 self._outbox.send({"kind": "status", "token": header.get("token"), "run": run, "files": rows})
             case "static":
                 self._look()
@@ -294,10 +333,14 @@ class Recorder:
         if self._parent is not None and self._parent.alive:
             self._panels.draw_last()
         self._panels.finish(FAREWELL)
-        self._outbox.send({"kind": "finished", "state": self._run().state})
-        self._outbox.flush(FAREWELL)
+        if self._replica is None:
+            self._say_finished()
         self._add_late_findings()
         return 0
+
+    def _say_finished(self) -> None:
+        self._outbox.send({"kind": "finished", "state": self._run().state})
+        self._outbox.flush(FAREWELL)
 
     def _add_late_findings(self) -> None:
         """Keep what is found out of a run that was over before; nobody waits for it."""

@@ -42,12 +42,15 @@ MOST_PANELS = 4
 class Panels:
     """Serves the panels of one run. Used by one thread; drawing and TensorBoard have theirs.
 
-    `run` is called for the run as it is now. There are panels before there is a store: `open` brings it.
+    `run` is called for the run as it is now, `url` for its page on a server. There are panels before there is a store: `open` brings it.
     """
 
-    def __init__(self, folder: Path, run: Callable[[], RunRecord], outbox: Outbox) -> None:
+    def __init__(
+        self, folder: Path, run: Callable[[], RunRecord], outbox: Outbox, url: Callable[[], str | None]
+    ) -> None:
         self._folder = folder
         self._run = run
+        self._url = url
         self._outbox = outbox
         self._store: Store | None = None
         self._feeds: dict[str, Feed] = {}
@@ -150,7 +153,7 @@ class Panels:
 
     def _say(self, files: Callable[[], Iterable[dict[str, Any]]], now: float) -> None:
         said = {
-            "run": run_json(self._run(), self._folder),
+            "run": run_json(self._run(), self._folder, self._url()),
             "points": self._points,
             "updated": self._updated,
             "files": list(itertools.islice(files(), MOST_FILES)),

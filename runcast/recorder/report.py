@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["child_row", "run_json"]
 
 
-def run_json(run: RunRecord, folder: Path) -> dict[str, Any]:
-    """Return a run as panels are told of it, with its folder on this machine."""
-    return {**frames.run_json(run), "folder": str(folder)}
+def run_json(run: RunRecord, folder: Path, url: str | None = None) -> dict[str, Any]:
+    """Return a run as panels are told of it, with its folder on this machine, and its page on the server that it is brought to."""
+    return {**frames.run_json(run), "folder": str(folder), **({"url": url} if url else {})}
 
 
 def child_row(child: Child) -> FileRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import sys
 from contextlib import suppress
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from runcast.settings import Mode, Resume
 
 __all__ = ["active_run", "declare", "init"]
+
+log = logging.getLogger("runcast")
 
 KERNEL_EXIT_WAIT = 0.1
 """Seconds that a kernel which shuts down may wait for its recorder: Jupyter kills it soon after, and nothing is lost."""
@@ -52,6 +55,7 @@ def init(
     id: str | None = None,  # noqa: A002  see above
     resume: Resume | bool | None = None,
     mode: Mode | None = None,
+    to: str | None = None,
     tags: Iterable[str] | None = None,
     notes: str | None = None,
     group: str | None = None,
@@ -72,8 +76,8 @@ def init(
 
     `resume` lets an earlier run go on: `allow` the one called `id` if it is there, `must` that one or it is an error; with `never` it
     is one if it is there. `auto` (or True) goes on with the latest run of this project, working folder and script, if that
-    crashed, failed or was interrupted. `mode="disabled"` records nothing; `online` and `offline` are the same while there is no
-    server. `reinit=False` (or `"return_previous"`) returns the active run where there is one. Other arguments of W&B's are taken, and
+    crashed, failed or was interrupted. `to` is the address of a server that the run is brought to, beside its folder here;
+    `mode="offline"` leaves that to `runcast sync`, and `mode="disabled"` records nothing. `reinit=False` (or `"return_previous"`) returns the active run where there is one. Other arguments of W&B's are taken, and
     told of where they have no effect.
 
     Raises `SettingsError`, `LogdirError`, or `StoreError` when the folder for runs cannot be made; `RunLocked` and
@@ -86,6 +90,7 @@ def init(
         "id": id,
         "resume": resume,
         "mode": mode,
+        "to": to,
         "tags": tags,
     }
     given |= {"notes": notes, "group": group, "job_type": job_type, "save_code": save_code}
@@ -124,6 +129,8 @@ def init(
     if effective.mode != "disabled":
         run.watch_console(effective.console, interactive=notebook or _is_prompt())
     _become_active(run, notebook=notebook)
+    if run.url is not None and effective.mode == "online" and not notebook:
+        log.warning("runcast: %s is recorded, and brought to %s", run.name, run.url)
     return run
 
 

@@ -59,6 +59,7 @@ class Run(About):
         save: bool,
         finish_timeout: float,
         step: int = 0,
+        url: str | None = None,
         resumed: bool = False,
         disabled: bool = False,
         ended_well: Callable[[], None] = lambda: None,
@@ -66,6 +67,8 @@ class Run(About):
         super().__init__(record, config, Notes(journal))
         self.id = record.id
         self.folder = folder
+        self.url = url
+        """The run's page on the server that it is brought to; None without one."""
         self.resumed = resumed
         """Whether this is an earlier run that goes on."""
         self.disabled = disabled

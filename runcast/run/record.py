@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-__all__ = ["NOTEBOOK", "OWN_ROOT", "RunRecord", "State", "new_run_id"]
+__all__ = ["CONSOLE", "NOTEBOOK", "OWN_ROOT", "RunRecord", "State", "new_run_id"]
 
 State = Literal["running", "finished", "failed", "crashed", "synced"]
 
@@ -15,6 +15,9 @@ T = TypeVar("T")
 
 OWN_ROOT = "own"
 """The root of the series that the run itself writes: `own/log` (run.log) and `own/system` (system metrics)."""
+
+CONSOLE = "console.jsonl"
+"""Where in the run's folder stands what it printed (see `runcast.run.console.spool`)."""
 
 NOTEBOOK = f"{OWN_ROOT}/notebook.ipynb"
 """Where in the run's folder a kernel leaves what its cells did, as a notebook, for the recorder to keep."""

@@ -74,6 +74,8 @@ def start_run(
         "notebook": notebook,
         "tensorboard": tensorboard,
         "left_out": settings.left_out,
+        "to": settings.to,
+        "offline": settings.mode == "offline",
         "config": without_secrets(plain(config)),
         "facts": {**_labels(settings), **({} if notebook else program_facts())},
     }
@@ -97,6 +99,7 @@ def start_run(
         RecorderLink(launch, log_file=folder / "recorder.log"),
         config={**state.run.config, **config},
         step=(last_step(folder / OWN_ROOT / "log") or 0) + 1 if earlier else 0,
+        url=state.url,
         resumed=earlier,
         ended_well=partial(marker.clear, run),
     )

@@ -89,6 +89,10 @@ class RunState:
     """Whether TensorBoard is wanted: True from the start, False never, None once a panel is shown."""
     left_out: frozenset[str] = frozenset()
     """What is not to be recorded: some of `code`, `git`, `packages`, `system`."""
+    to: str = ""
+    """The address of the server that the run is brought to; "" for none."""
+    offline: bool = False
+    """Whether bringing it there is left to `runcast sync`."""
     cell: int = 0
     """The number of the notebook cell that runs now; 0 while none does."""
     watches: dict[str, Watch] = field(default_factory=dict)
@@ -114,6 +118,11 @@ class RunState:
     """When a recorder last noted what machine it runs on; 0 if none has."""
     updated: float = 0.0
     """The time of the latest entry."""
+
+    @property
+    def url(self) -> str | None:
+        """The run's page on the server that it is brought to; None without one."""
+        return f"{self.to}/runs/{self.run.id}" if self.to and self.run is not None else None
 
     def fold(self, entry: dict[str, Any]) -> None:
         """Take in one entry."""
@@ -176,6 +185,11 @@ class RunState:
         self.pid_created = float(entry["pid_created"]) if entry.get("pid_created") is not None else None
         self.cwd = str(entry.get("cwd") or "")
         self.left_out = frozenset(map(str, entry.get("left_out") or ()))
+        if (
+            entry.get("to") is not None
+        ):  # a run that goes on goes on to where it was brought before, unless told otherwise
+            self.to = str(entry["to"])
+        self.offline = bool(entry.get("offline", False))
         self.tensorboard = bool(entry["tensorboard"]) if entry.get("tensorboard") is not None else None
         if entry.get("notebook") is not None:
             self.run.facts.setdefault("notebook", entry["notebook"])

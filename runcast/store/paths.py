@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from runcast.errors import StoreError
-from runcast.run.record import OWN_ROOT
+from runcast.run.record import CONSOLE, OWN_ROOT
 from runcast.settings import RUN_ID
 
 __all__ = ["FilePath", "check_run_id"]
@@ -21,7 +21,8 @@ WHOLE_FOLDERS = frozenset({"code", "git", "saved"})
 class FilePath(NamedTuple):
     """`files/<root>/<source>/<name>` or `own/<source>/<name>`, taken apart; `source` is `.` where there is none.
 
-    A whole file (`code/…`, `git/…`, `saved/…`, `requirements.txt`) has the root "", which no logdir has, and its folder as source.
+    A whole file (`code/…`, `git/…`, `saved/…`, `requirements.txt`) has the root "", which no logdir has, and its folder as source; so
+    has `console.jsonl`, which is appended to.
     """
 
     root: str
@@ -38,12 +39,12 @@ class FilePath(NamedTuple):
             root, *source, name = parts
         elif parts[0] == "files" and len(parts) > 2:
             _, root, *source, name = parts
-        elif path == "requirements.txt" or (parts[0] in WHOLE_FOLDERS and len(parts) > 1):
+        elif path in {"requirements.txt", CONSOLE} or (parts[0] in WHOLE_FOLDERS and len(parts) > 1):
             root, *source, name = "", *parts
         else:
             raise StoreError(
                 f"{path!r} cannot be a file of a run: those are files/<root>/…, {OWN_ROOT}/…, "
-                f"{', '.join(f'{folder}/…' for folder in sorted(WHOLE_FOLDERS))} and requirements.txt"
+                f"{', '.join(f'{folder}/…' for folder in sorted(WHOLE_FOLDERS))}, requirements.txt and {CONSOLE}"
             )
         return cls(root, "/".join(source) or ".", name)
 
@@ -55,7 +56,17 @@ class FilePath(NamedTuple):
     @property
     def is_whole(self) -> bool:
         """Say whether the file is only ever put as a whole."""
-        return not self.root
+        return not self.root and not self.is_console
+
+    @property
+    def is_console(self) -> bool:
+        """Say whether the file is what the run printed."""
+        return (self.root, self.source, self.name) == ("", ".", CONSOLE)
+
+    @property
+    def grows(self) -> bool:
+        """Say whether the file is written by appending to it, and not to be replaced."""
+        return self.is_event_file or self.root == OWN_ROOT or self.is_console
 
 
 def check_run_id(run: str) -> str:

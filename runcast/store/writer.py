@@ -13,7 +13,6 @@ from sqlalchemy import bindparam, func, select
 
 from runcast.errors import RunNotFound, StoreError
 from runcast.events.decode import Decoder
-from runcast.run.record import OWN_ROOT
 from runcast.store import schema
 from runcast.store.change import Change
 from runcast.store.files import PIECE
@@ -128,7 +127,7 @@ class Writer:
     def put(self, run: str, path: str, data: bytes | Path) -> int:
         """See `Store.put`. Copying holds up nothing but other copies to the same place."""
         place = FilePath.parse(path)
-        if place.is_event_file or place.root == OWN_ROOT:
+        if place.grows:
             raise StoreError(f"{path!r} is written by appending to it; it cannot be replaced as a whole")
         with self._database.read() as connection:
             if connection.scalar(select(_run.id).where(_run.id == run)) is None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runcast.run.console.screen import Screen
+from runcast.run.record import CONSOLE
 from runcast.run.redact import Redactor
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["CONSOLE", "Line", "Spool", "follow_console", "read_console"]
-
-CONSOLE = "console.jsonl"
-"""The file's name in the run's folder."""
 
 MOST_BYTES = 16 << 20
 """Bytes after which no more lines are written as they come…"""
