@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runcast.cli.serve import serve
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -218,6 +220,9 @@ def console(
         return
     for line in follow_console(path, end_of(store, found.id)):
         printer.show([line])
+
+
+runcast.add_command(serve)
 
 
 def _watched(run: RunRecord, files: Sequence[FileRecord]) -> list[dict[str, Any]]:

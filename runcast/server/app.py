@@ -6,14 +6,17 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from runcast.server import health
 from runcast.server.access import Access, check_routes
 from runcast.server.access.routes import EXCEPTION_HANDLERS as ACCESS_HANDLERS
 from runcast.server.access.routes import routes as access_routes
 from runcast.server.api import appends, files, live, meta, runs, series
 from runcast.server.api.operation import routes
 from runcast.server.errors import EXCEPTION_HANDLERS
+from runcast.server.front import Front
 from runcast.server.limits import Limits
 from runcast.server.service import Service
 
@@ -55,10 +58,17 @@ def create_app(
         *live.ENDPOINTS,
         *meta.ENDPOINTS,
     ]
-    all_routes: list[BaseRoute] = [*_below(PREFIX, routes(endpoints)), *_below(PREFIX, access_routes())]
+    all_routes: list[BaseRoute] = [
+        *_below(PREFIX, routes(endpoints)),
+        *_below(PREFIX, access_routes()),
+        *routes(health.ENDPOINTS),
+    ]
     check_routes(all_routes)
     app = Starlette(
-        routes=all_routes, exception_handlers={**EXCEPTION_HANDLERS, **ACCESS_HANDLERS}, lifespan=lifespan
+        routes=all_routes,
+        middleware=[Middleware(Front)],
+        exception_handlers={**EXCEPTION_HANDLERS, **ACCESS_HANDLERS},
+        lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     app.state.access = access

@@ -106,7 +106,8 @@ class Committer:
             self._waiting.append(_Waiting(run, appends, size, answer))
             if len(self._waiting) == 1:
                 self._arrived.notify()
-        return await answer
+        answers: Sequence[Appended | OffsetMismatch | StoreError] = await answer
+        return answers
 
     def close(self) -> None:
         """Commit what waits, and end the thread."""

@@ -76,14 +76,9 @@ async def _missing(_request: Request, error: Exception) -> Response:
     return ErrorResponse(501, str(error))
 
 
-async def _unexpected(_request: Request, _error: Exception) -> Response:
-    # Starlette logs the traceback; the caller is told nothing of what is inside.
-    return ErrorResponse(500, "the server failed at this; its log says why, under this answer's X-Request-Id")
-
-
 def _methods_at(request: Request) -> list[str]:
     """Return the methods that some route takes at the request's path."""
-    found = set()
+    found: set[str] = set()
     for route in request.app.routes:
         if route.matches(request.scope)[0] is not Match.NONE:
             found |= getattr(route, "methods", None) or set()
@@ -96,5 +91,4 @@ EXCEPTION_HANDLERS = {
     SeriesNotFound: _not_found,
     StoreError: _store,
     MissingPackage: _missing,
-    Exception: _unexpected,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -35,6 +36,8 @@ class Service:
         self.metrics = Metrics()
         self.stopping = asyncio.Event()
         self.streams = 0
+        self._checked = 0.0
+        self._checking: asyncio.Future[int] | None = None
         self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="runcast-store")
         self.committer = Committer(store, self.metrics, limits.queue)
         self.feed = Feed(self)
@@ -43,6 +46,14 @@ class Service:
         """Call what waits for the database or the disk, in a thread."""
         work = functools.partial(function, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def check(self) -> None:
+        """Ask the database something; all who ask within a second share the answer. Raises `StoreError`."""
+        now = time.monotonic()
+        if self._checking is None or (self._checking.done() and now - self._checked >= 1.0):
+            self._checked = now
+            self._checking = asyncio.ensure_future(self.call(self.store.mark))
+        await asyncio.shield(self._checking)
 
     @contextlib.asynccontextmanager
     async def streaming(self) -> AsyncIterator[None]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from runcast.server.front import STREAM
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -48,6 +50,7 @@ class LiveStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the parts end or the client does."""
+        scope[STREAM] = True
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})

@@ -89,6 +89,9 @@ class Action(Enum):
     ADMINISTER = "administer", Scope.ADMIN
     """Manage the server: users, and everyone's tokens."""
 
+    MONITOR = "read the server's figures", Scope.READ
+    """Read `/metrics`: for admins."""
+
     SEE_ACCOUNT = "see an account", Scope.READ
     """Read what is known of a user."""
 
@@ -253,7 +256,7 @@ def _user_may(user: User, action: Action, resource: Resource) -> bool:
     is_admin = user.standing is Standing.ADMIN
     match resource:
         case Server():
-            if action is Action.ADMINISTER:
+            if action in {Action.ADMINISTER, Action.MONITOR}:
                 return is_admin
             if action is Action.CREATE_PROJECT:
                 return user.standing >= Standing.MEMBER

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["document"]
 
-PREFIX = "/api/v1"
-
 _PLACES = re.compile(r"\{(\w+)(?::(\w+))?\}")
 _INTEGERS = {"int"}
 
@@ -46,7 +44,7 @@ def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
     for route in routes:
         operation = operation_of(route)
         if isinstance(route, Route) and operation is not None:
-            path = PREFIX + _PLACES.sub(r"{\1}", operation.path)
+            path = _PLACES.sub(r"{\1}", route.path)
             described = _describe(operation, route)
             paths.setdefault(path, {})[operation.method.lower()] = described
             if operation.method == "GET" and operation.path.endswith("/files/{path:path}"):

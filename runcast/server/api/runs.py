@@ -94,6 +94,7 @@ async def list_runs(request: Request) -> Response:
     visible = await visible_to(request)
     limit = integer(request, "limit", least=1, most=MOST_RUNS) or DEFAULT_RUNS
     start = _start(text(request, "after"))
+    found: Sequence[RunRecord]
     if visible.run is not None:
         found = await service.call(_just, service.store, visible.run, wanted)
     else:
