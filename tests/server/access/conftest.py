@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from anyio.from_thread import start_blocking_portal
+from argon2 import PasswordHasher
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
@@ -22,6 +23,7 @@ from runcast.server.access import (
     Scope,
     Standing,
     admit_run,
+    passwords,
     requires,
     run_in_path,
     the_server,
@@ -153,6 +155,13 @@ class Place:
     def share(self, target: Any, maker: int | None = None, **more: Any) -> httpx.Client:
         """Return a client with a new link."""
         return self.client("Share " + self.access.shares.create(target, maker, **more)[1])
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash passwords as argon2 does, but with less work than is safe."""
+    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=2, memory_cost=2048, parallelism=1))
+    passwords._stand_in.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,6 @@ from runcast.run.record import new_run_id
 from runcast.server.access import Project, Role, Run, Scope, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from conftest import Place
 
 
@@ -73,7 +71,9 @@ def test_members_and_visibility(team: Any) -> None:
     assert ada.put("projects/vision/members/otto", json={"role": "writer"}).status_code == 200
     assert otto.patch(run).status_code == 200
     assert otto.put("projects/vision/members/gus", json={"role": "viewer"}).status_code == 403
-    assert place.browser(team.otto).delete("projects/vision/members/otto").status_code == 204  # leaves by himself
+    assert (
+        place.browser(team.otto).delete("projects/vision/members/otto").status_code == 204
+    )  # leaves by himself
     assert otto.get(run).status_code == 404
     assert ada.put("projects/vision/members/ada", json={"role": "viewer"}).status_code == 409
     assert ada.delete("projects/vision/members/ada").status_code == 409
@@ -288,5 +288,3 @@ def test_asking_again_costs_no_database(team: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(place.database, "read", fail)
     monkeypatch.setattr(place.database, "write", fail)
     assert [token.patch(f"runs/{team.run}").status_code for _ in range(3)] == [200] * 3
-
-
