@@ -337,6 +337,7 @@ class Replication:
         """Say what has changed of the run (but for its end), and every `HEARTBEAT` that it lives."""
         now = time.monotonic()
         told = self._told
+        goes_on = told is not None and told.ended is not None and record.ended is None
         if told is None:
             gone = {fact: None for fact in _RESUMABLE if fact not in record.facts}
             state = None if self.ended else "running"
@@ -355,14 +356,14 @@ class Replication:
                 }
                 | {key: None for key in told.facts if key not in record.facts},
             )
-        elif now - self._heartbeat < HEARTBEAT or self.ended:
+        elif not goes_on and (now - self._heartbeat < HEARTBEAT or self.ended):
             return
         else:
             facts = Facts()
         if not self.ended:
             facts = replace(facts, heartbeat=time.time())
-        if told is not None and told.ended is not None and record.ended is None:
-            facts = replace(facts, state="running")  # it goes on
+        if goes_on:
+            facts = replace(facts, state="running")
         remote.update(self.run, facts)
         self._told = replace(record, state="running", ended=None)
         self._heartbeat = now

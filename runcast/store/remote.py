@@ -26,6 +26,9 @@ __all__ = ["RemoteStore"]
 PIECE = 1 << 20
 """Bytes of a file that are in memory while it is sent or fetched."""
 
+MOST_RUNS = 1000
+"""Runs that a server lists at a time."""
+
 PROBE = 1 << 16
 """Bytes of a file that tell whether compressing it is worth the work."""
 
@@ -92,11 +95,11 @@ class RemoteStore:
         return [wire.run_from(said) for said in self.run_shapes(query)]
 
     def run_shapes(self, query: RunQuery, *, page: int | None = None) -> Iterator[dict[str, Any]]:
-        """Yield matching runs as the server says them, in its order; `page` of them (its choice if None) are fetched at a time."""
+        """Yield matching runs as the server says them, in its order; they are fetched `page` at a time, or as many as it lists."""
         after: str | None = None
         left = query.limit
         while left is None or left > 0:
-            asked = min(each for each in (left, page) if each is not None) if left or page else None
+            asked = min((each for each in (left, page, MOST_RUNS) if each is not None))
             said = self._connection.json("GET", "/runs", params=_params(query, limit=asked, after=after))
             found = _list(said, "runs")
             yield from found if left is None else found[:left]
