@@ -91,7 +91,7 @@ class Summary(_Recorded):
     """What came of the training: `run.summary`. It has the last value of whatever `run.log` was given; what is set here wins."""
 
     _what = "summary"
-    _logged: dict[str, float]
+    _logged: dict[str, Any]
 
     def __init__(self, values: Mapping[str, Any], record: Callable[[dict[str, Any]], None]) -> None:
         super().__init__(values, record)
@@ -116,9 +116,13 @@ class Summary(_Recorded):
     def __repr__(self) -> str:
         return f"Summary({self.as_dict()!r})"
 
-    def logged(self, points: Mapping[str, float]) -> None:
-        """Take in what was just logged; it is in the event file, so nothing is recorded here."""
-        self._logged.update(points)
+    def logged(self, values: Mapping[str, Any]) -> None:
+        """Take in what became of what was just logged; it is in the event file, so nothing is recorded here. None leaves it out."""
+        for key, value in values.items():
+            if value is None:
+                self._logged.pop(key, None)
+            else:
+                self._logged[key] = value
 
 
 def as_mapping(config: Any) -> dict[str, Any]:
