@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from runcast.run.plain import fields_of, plain
+from runcast.run.plain import attributes_of, fields_of, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,11 +128,13 @@ class Summary(_Recorded):
 def as_mapping(config: Any) -> dict[str, Any]:
     """Return what users pass as a config as a dict: None, pairs, or what is made of names and values (see `fields_of`).
 
-    Raises `TypeError` or `ValueError` for anything else.
+    Of another class, or an object of it, its attributes count. Raises `TypeError` or `ValueError` for anything else.
     """
     if config is None:
         return {}
     fields = fields_of(config)
-    if fields is None and not isinstance(config, type) and hasattr(config, "__dict__"):
-        fields = vars(config)
+    if fields is None and not hasattr(config, "__iter__"):
+        fields = attributes_of(config)
+        if not fields:
+            raise TypeError
     return {str(key): value for key, value in (dict(config) if fields is None else fields).items()}
