@@ -26,19 +26,24 @@ if TYPE_CHECKING:
     from runcast.run.active import init
     from runcast.run.config import Config, Summary
     from runcast.run.live import Run
-    from runcast.run.media import Audio, Histogram, Image, Video
+    from runcast.run.media import Audio, Histogram, Html, Image, Video
+    from runcast.run.namesakes import AlertLevel
     from runcast.run.state import Policy
     from runcast.run.tables import Table
+    from runcast.run.wandb import Settings, login
 
     config: Config
     run: Run | None
     summary: Summary
 
 __all__ = [
+    "AlertLevel",
     "Audio",
     "Histogram",
+    "Html",
     "Image",
     "Run",
+    "Settings",
     "Table",
     "Video",
     "__version__",
@@ -47,6 +52,7 @@ __all__ = [
     "finish",
     "init",
     "log",
+    "login",
     "read",
     "run",
     "save",
@@ -61,9 +67,12 @@ _NAMES = {
     "read": "runcast.logdir",
     "Run": "runcast.run.live",
     "Table": "runcast.run.tables",
-    **dict.fromkeys(("Audio", "Histogram", "Image", "Video"), "runcast.run.media"),
+    **dict.fromkeys(("Audio", "Histogram", "Html", "Image", "Video"), "runcast.run.media"),
+    **dict.fromkeys(("Settings", "login"), "runcast.run.wandb"),
+    "AlertLevel": "runcast.run.namesakes",
 }
-_OF_RUN = ("config", "summary")
+_OF_RUN = ("alert", "config", "define_metric", "log_code", "mark_preempting", "summary", "unwatch", "watch")
+"""What the active run has under the same name."""
 _MODULES = ("errors", "tensorboard")
 
 
@@ -79,11 +88,11 @@ def save(
     return _active_run("save").save(glob_str, base_path, policy)
 
 
-def finish() -> None:
-    """Finish the active run; harmless without one."""
+def finish(exit_code: int | None = None, quiet: bool | None = None) -> None:
+    """Finish the active run, as failed where an exit code says so; harmless without one. `quiet` is W&B's, and changes nothing."""
     run = sys.modules[__name__].run
     if run is not None:
-        run.finish()
+        run.finish(exit_code=exit_code, quiet=quiet)
 
 
 def load_ipython_extension(ipython: Any) -> None:
@@ -106,7 +115,9 @@ def __getattr__(name: str) -> Any:
     if name in _OF_RUN:
         message = f"runcast.{name} needs a run; start one with runcast.init() or %sync_tensorboard"
         raise AttributeError(message)
-    message = f"module {__name__!r} has no attribute {name!r}"
+    from runcast.run.absent import not_here  # for a mistake only
+
+    message = not_here(name, of_run=False) or f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)
 
 

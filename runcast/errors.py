@@ -20,6 +20,8 @@ A message says what went wrong, where (which file, run or setting) and what to d
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "AccessDenied",
     "BadValue",
@@ -36,6 +38,11 @@ __all__ = [
     "StoreError",
     "TagNotFound",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    message = f"runcast.errors has no {name!r}; RuncastError is the base of all that there are: {', '.join(__all__)}"
+    raise AttributeError(message)
 
 
 class RuncastError(Exception):

@@ -76,7 +76,7 @@ def runs(
     found = [] if store is None else store.runs(query)
     listed = [(run, [] if store is None else store.series(run.id)) for run in found[:count]]
     if as_json:
-        click.echo(shapes.dumps([shapes.run_shape(run, series) for run, series in listed]))
+        click.echo(shapes.dumps([shapes.run_shape(run, series, store) for run, series in listed]))
     elif not listed:
         of = {"of project": project, "with tag": " and ".join(tags) or None, "of group": group}
         wanted = " ".join(f"{word} {value!r}" for word, value in of.items() if value is not None)
@@ -84,7 +84,8 @@ def runs(
         click.echo(f"{what} in {_folder(place)}")
     else:
         tables.show_runs(
-            [(run, shapes.summary(series)) for run, series in listed], more=len(found) > len(listed)
+            [(run, shapes.series_summary(run, series, store)) for run, series in listed],
+            more=len(found) > len(listed),
         )
 
 
@@ -100,12 +101,17 @@ def show(place: Path | None, run: str, as_json: bool) -> None:
     store, found = _find(place, run)
     series, files = store.series(found.id), store.files(found.id)
     if as_json:
-        shape = shapes.run_shape(found, series)
+        shape = shapes.run_shape(found, series, store)
         shape["series"] = [shapes.series_shape(each) for each in series]
         shape["files"] = [shapes.file_shape(each) for each in files]
         click.echo(shapes.dumps(shape))
     else:
-        tables.show_run(found, series, files, store.root)
+        defined = {
+            name: value
+            for name, value in shapes.series_summary(found, series, store).items()
+            if isinstance(value, dict)
+        }
+        tables.show_run(found, series, files, store.root, defined)
 
 
 @runcast.command()

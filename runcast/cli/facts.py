@@ -42,6 +42,7 @@ _TOLD = frozenset(
         "distributed",
         "environment",
         "hparams",
+        "metrics",
         "summary",
         "tags",
         "notes",

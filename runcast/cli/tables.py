@@ -35,7 +35,7 @@ _PIPED_WIDTH = 1000
 _STATES = {"running": "cyan", "finished": "green", "failed": "red", "crashed": "red", "synced": "blue"}
 
 
-def show_runs(runs: Sequence[tuple[RunRecord, Mapping[str, float]]], *, more: bool) -> None:
+def show_runs(runs: Sequence[tuple[RunRecord, Mapping[str, Any]]], *, more: bool) -> None:
     """Print runs with their summaries, as a table."""
     console = _console()
     now = time.time()
@@ -61,9 +61,13 @@ def show_runs(runs: Sequence[tuple[RunRecord, Mapping[str, float]]], *, more: bo
 
 
 def show_run(
-    run: RunRecord, series: Sequence[SeriesRecord], files: Sequence[FileRecord], folder: Path
+    run: RunRecord,
+    series: Sequence[SeriesRecord],
+    files: Sequence[FileRecord],
+    folder: Path,
+    defined: Mapping[str, Any],
 ) -> None:
-    """Print all about one run."""
+    """Print all about one run; `defined` is the summary of metrics that are to have more than their last value."""
     console = _console()
     now = time.time()
     console.print(Text.assemble((run.name, "bold"), "  ", _state(run.state)), soft_wrap=True)
@@ -77,7 +81,8 @@ def show_run(
     about.add_row("took", _took(run, now))
     about.add_row("folder", Text(str(folder / "runs" / run.id)))
     last = {(each.root, each.source, each.tag): each.last for each in series if each.plugin == "scalars"}
-    for what, values in (("config", run.config), ("summary", {**summary_of(run.facts, last), **run.summary})):
+    summary = {**_flat(defined), **summary_of(run.facts, last), **run.summary}
+    for what, values in (("config", run.config), ("summary", summary)):
         if values:
             lines = [f"{key} = {plain(value)}" for key, value in values.items()]
             about.add_row(what, Text("\n".join(lines)))
@@ -251,9 +256,18 @@ def _state(state: str) -> Text:
     return Text.assemble(("● ", _STATES.get(state, "")), state)
 
 
-def _values(summary: Mapping[str, float]) -> Text:
+def _flat(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Return a summary with one number under each name: `loss.min` where it says several things of a metric."""
+    flat = {}
+    for key, value in summary.items():
+        several = value if isinstance(value, dict) else {"": value}
+        flat.update({f"{key}.{kind}" if kind else key: number for kind, number in several.items()})
+    return flat
+
+
+def _values(summary: Mapping[str, Any]) -> Text:
     text = Text()
-    for number, (key, value) in enumerate(summary.items()):
+    for number, (key, value) in enumerate(_flat(summary).items()):
         text.append("   " if number else "").append(key, "dim").append(f" {figure(value)}")
     return text
 

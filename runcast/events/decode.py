@@ -12,9 +12,13 @@ from runcast.events.reading import Reading
 from runcast.events.resync import Resync
 from runcast.events.scalars import ScalarReader, TagTable
 from runcast.events.single import SingleReader
+from runcast.events.together import decode_plain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runcast.events.batch import Batch, Pending
+    from runcast.events.together import Stretch
 
 __all__ = ["Decoder"]
 
@@ -56,8 +60,7 @@ class Decoder:
 
         Never raises, whatever the bytes are, and takes time linear in their number.
         """
-        if len(self._tags.names) > _MOST_TAGS or self._templates() > _MOST_TAGS:
-            self._forget()
+        self._limit_memory()
         view = memoryview(data).cast("B")
         reading = Reading(view, offset, self._tags)
         position, window = 0, _WINDOW
@@ -84,6 +87,27 @@ class Decoder:
             reading.pass_over(skipped)
             window, pending = _SMALL_WINDOW, ""
         return reading.batch(position, pending)
+
+    def decode_all(self, stretches: Sequence[Stretch]) -> list[Batch]:
+        """Decode several stretches of any files, each given as its bytes and its offset: what `decode` returns for each of them.
+
+        Where there are many small ones, that takes a fraction of the time.
+        """
+        batches: list[Batch | None] = [None] * len(stretches)
+        small = [number for number, (data, _) in enumerate(stretches) if len(data) <= _ONE_BY_ONE]
+        if sum(len(stretches[number][0]) for number in small) > _ONE_BY_ONE:
+            self._limit_memory()
+            found = decode_plain([stretches[number] for number in small], self._scalars, self._tags.names)
+            for number, batch in zip(small, found, strict=True):
+                batches[number] = batch
+        return [
+            batch or self.decode(data, offset)
+            for batch, (data, offset) in zip(batches, stretches, strict=True)
+        ]
+
+    def _limit_memory(self) -> None:
+        if len(self._tags.names) > _MOST_TAGS or self._templates() > _MOST_TAGS:
+            self._forget()
 
     def _templates(self) -> int:
         return self._singles.templates + self._scalars.templates

@@ -10,6 +10,7 @@ Exit status: 0 the run is complete, `EXIT_LOCKED` another recorder has it, `STOP
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -40,6 +41,10 @@ log = logging.getLogger("runcast.recorder")
 
 LOCK_WAIT = 0.5
 """Seconds to wait for the run's lock: someone may just be trying whether it is free."""
+
+
+FEW_COLLECTIONS = (50_000, 20, 20)
+"""When to look for garbage that refers to itself: what a look at hundreds of files leaves behind is none, and goes by itself."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,6 +111,8 @@ def _run(recorder: Recorder) -> int:
         recorder.stopping = True  # and no more: the loop may be holding any lock, and looks within a second
 
     signal.signal(signal.SIGTERM, stop)
+    gc.freeze()
+    gc.set_threshold(*FEW_COLLECTIONS)
     code = recorder.record()
     log.info("recorder %d ends with status %d", os.getpid(), code)
     return code

@@ -34,7 +34,7 @@ __all__ = ["Intake"]
 DISCOVERY = 1.0
 """Seconds between looks for new files, at least."""
 
-DISCOVERY_TIME, DISCOVERY_WORK = 0.05, 0.01
+DISCOVERY_TIME, DISCOVERY_WORK = 0.05, 0.005
 """The parts of the time, and of a core, that looking for new files may take: where it takes long it is done less often."""
 
 SLOWEST_DISCOVERY = 30.0
@@ -293,7 +293,7 @@ class Intake:
         return moved, more
 
     def _goes_alone(self, *pumps: Pump) -> bool:
-        return self._alone or any(pump.path in self._held for pump in pumps)
+        return self._alone or (bool(self._held) and any(pump.path in self._held for pump in pumps))
 
     def _taken(
         self,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from runcast.errors import StoreError
 from runcast.run.logged import STAGING
+from runcast.run.record import FILES_DIR
 from runcast.run.saved import files_of
 from runcast.store.protocol import FileRecord
 
@@ -315,5 +316,7 @@ class Kept:
         real = os.path.realpath(path)
         if not real.startswith(self._runs + os.sep) or real.startswith(self._staging):
             return False
-        run = Path(real).relative_to(self._runs).parts[0]
+        run, *below = Path(real).relative_to(self._runs).parts
+        if run == self._folder.name and below[0] == FILES_DIR:
+            return False
         return Path(self._runs, run, "run.jsonl").exists()

@@ -76,6 +76,7 @@ class Pump:
         self.origin = origin
         self.path = path
         self._name = str(origin)
+        self._is_event_file = is_event_file(origin.name)
         self.save = save
         self.in_place = in_place
         self.state = "recording"
@@ -166,7 +167,7 @@ class Pump:
 
     def set_aside(self, folder: Path) -> None:
         """Copy what could not be recorded of the source to `folder`, for someone to look at. Raises `OSError`."""
-        if self.in_place or not is_event_file(self.origin.name) or self.size <= self.recorded:
+        if self.in_place or not self._is_event_file or self.size <= self.recorded:
             return
         copy = folder / f"{self.path}@{self.recorded}"
         if copy.exists() and copy.stat().st_size == self.size - self.recorded:
@@ -200,7 +201,7 @@ class Pump:
 
     def _read(self, mark: _Mark, delivery: Delivery, now: float) -> bytes | None:
         """Return the source's next bytes; None if they cannot be read. Raises `Replaced`."""
-        rewritten = mark != self._mark and not is_event_file(self.origin.name)
+        rewritten = mark != self._mark and not self._is_event_file
         verify = self._unsure or rewritten or mark.size < delivery.cursor
         head, tail = delivery.ends() if verify else (b"", b"")
         try:

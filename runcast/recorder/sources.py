@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from runcast.events.discover import find_files, is_companion, is_event_file
 from runcast.recorder.companions import beside, named_by
 from runcast.recorder.pump import Pump
-from runcast.run.record import OWN_ROOT
+from runcast.run.record import FILES_DIR, OWN_ROOT
 from runcast.store.paths import FilePath
 from runcast.store.protocol import OLDER, FileRecord
 
@@ -273,7 +273,9 @@ class Sources:
         """
         if not real.startswith(self._runs + os.sep):
             return False
-        run = Path(real).relative_to(self._runs).parts[0]
+        run, *below = Path(real).relative_to(self._runs).parts
+        if run == self.folder.name and below[0] == FILES_DIR:
+            return False
         return Path(self._runs, run, "run.jsonl").exists()
 
     def _resolve(self, path: str) -> str:

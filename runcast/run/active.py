@@ -96,8 +96,7 @@ def init(
     given |= {"notes": notes, "group": group, "job_type": job_type, "save_code": save_code}
     heed(others, _KNOWN)
     said = settings_of(settings)
-    given = {key: said.get(key) if value is None else value for key, value in given.items()}
-    effective = load_settings(**given)
+    effective = load_settings(**{**said, **{key: value for key, value in given.items() if value is not None}})
     values = only(_checked_config(config), config_include_keys, config_exclude_keys)
     watched = [
         check_logdir(logdir) for logdir in ([logdirs] if isinstance(logdirs, (str, os.PathLike)) else logdirs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from runcast.run.plain import fields_of, plain
+from runcast.run.plain import attributes_of, fields_of, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ class Summary(_Recorded):
     """What came of the training: `run.summary`. It has the last value of whatever `run.log` was given; what is set here wins."""
 
     _what = "summary"
-    _logged: dict[str, float]
+    _logged: dict[str, Any]
 
     def __init__(self, values: Mapping[str, Any], record: Callable[[dict[str, Any]], None]) -> None:
         super().__init__(values, record)
@@ -116,19 +116,25 @@ class Summary(_Recorded):
     def __repr__(self) -> str:
         return f"Summary({self.as_dict()!r})"
 
-    def logged(self, points: Mapping[str, float]) -> None:
-        """Take in what was just logged; it is in the event file, so nothing is recorded here."""
-        self._logged.update(points)
+    def logged(self, values: Mapping[str, Any]) -> None:
+        """Take in what became of what was just logged; it is in the event file, so nothing is recorded here. None leaves it out."""
+        for key, value in values.items():
+            if value is None:
+                self._logged.pop(key, None)
+            else:
+                self._logged[key] = value
 
 
 def as_mapping(config: Any) -> dict[str, Any]:
     """Return what users pass as a config as a dict: None, pairs, or what is made of names and values (see `fields_of`).
 
-    Raises `TypeError` or `ValueError` for anything else.
+    Of another class, or an object of it, its attributes count. Raises `TypeError` or `ValueError` for anything else.
     """
     if config is None:
         return {}
     fields = fields_of(config)
-    if fields is None and not isinstance(config, type) and hasattr(config, "__dict__"):
-        fields = vars(config)
+    if fields is None and not hasattr(config, "__iter__"):
+        fields = attributes_of(config)
+        if not fields:
+            raise TypeError
     return {str(key): value for key, value in (dict(config) if fields is None else fields).items()}

@@ -14,6 +14,7 @@ from runcast import capture
 from runcast.run.children import FLUSH, flush_at_exit
 from runcast.run.journal import Journal, read_journal
 from runcast.run.ranks import rank, ranked
+from runcast.run.record import is_own
 from runcast.run.roots import Roots
 from runcast.run.state import RunState
 
@@ -51,7 +52,7 @@ class Joined:
             if not self._follow():
                 return
             path = notice.path
-            if Path(path).is_relative_to(self._folder.resolve()):
+            if is_own(self._folder, path):
                 return
             flush_at_exit()
             root, source = self._roots.locate(path)

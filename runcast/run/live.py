@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runcast import capture
-from runcast.run.about import About
 from runcast.run.children import Children, flush_at_exit
 from runcast.run.exits import Outcome, outcome_of
 from runcast.run.journal import Journal
 from runcast.run.logged import ValueLog
+from runcast.run.namesakes import Namesakes
 from runcast.run.notes import Notes
 from runcast.run.ranks import rank, ranked
+from runcast.run.record import is_own
 from runcast.run.roots import Roots, check_logdir
 from runcast.run.saved import files_of, wanted
 
@@ -38,7 +39,7 @@ __all__ = ["Run"]
 log = logging.getLogger("runcast")
 
 
-class Run(About):
+class Run(Namesakes):
     """One recorded training, as the process that trains sees it. Made by `runcast.init`; every method is thread-safe.
 
     Nothing here raises into training but for arguments that make no sense; what goes wrong is told once, on the logger
@@ -64,7 +65,7 @@ class Run(About):
         disabled: bool = False,
         ended_well: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(record, config, Notes(journal))
+        super().__init__(record, config, Notes(journal), step=step)
         self.id = record.id
         self.folder = folder
         self.url = url
@@ -91,7 +92,14 @@ class Run(About):
         self._left = False
         self._children = Children(folder, self._note)
         self._on_finish: list[Callable[[], None]] = []
-        self._log = ValueLog(folder, step=step, warn=self._warn, keep=self._keep, logged=self.summary.logged)
+        self._log = ValueLog(
+            folder,
+            step=step,
+            warn=self._warn,
+            keep=self._keep,
+            logged=self._logged,
+            step_of=self._metrics.step,
+        )
 
     def __repr__(self) -> str:
         return f"<Run {self.project}/{self.name} {self.id} {self._state}>"
@@ -164,7 +172,7 @@ class Run(About):
         picks up what appears later, `now` keeps what is there now, once, and `end` what is there when the run ends. Copying is the
         recorder's work and goes on in the background. Raises `SettingsError` for a pattern that leads out of its base.
         """
-        want = wanted(glob_str, base_path, policy)
+        want = wanted(glob_str, base_path, policy, home=self._dir)
         found = list(files_of(want.pattern))
         if not self._recording:
             return found
@@ -178,11 +186,20 @@ class Run(About):
         self._note("log_file", path=pattern, base=base, policy=policy)
         self._link.send({"kind": "wake"})
 
-    def watch(self, logdir: str | os.PathLike[str], *, save: bool | None = None) -> None:
+    def watch(self, logdir: str | os.PathLike[str], *_: Any, save: bool | None = None, **__: Any) -> None:
         """Watch a folder for event files of any process; it need not exist yet, and twice is as once.
 
-        Raises `LogdirError` for a regular file.
+        What is no path is taken for a model, as W&B does: that its gradients are not recorded is told once. Raises `LogdirError` for
+        a regular file.
         """
+        given: Any = logdir
+        if not isinstance(given, (str, os.PathLike)):
+            self._warn(
+                "model",
+                "run.watch(model) has no effect, run.watch is for folders; log what you need of a model, as in "
+                "run.log({'gradients/fc': runcast.Histogram(model.fc.weight.grad)})",
+            )
+            return
         path = check_logdir(logdir)
         if not self._recording:
             return
@@ -205,7 +222,7 @@ class Run(About):
         return self._stop_capture is not None
 
     def _writer_opened(self, notice: capture.WriterNotice) -> None:
-        if self._left or Path(notice.path).is_relative_to(self.folder.resolve()):
+        if self._left or is_own(self.folder, notice.path):
             return  # over, or a file that the run itself writes
         root, source = self._roots.locate(notice.path)
         if not self.owned:
@@ -305,18 +322,26 @@ class Run(About):
 
     def finish(
         self,
-        state: State = "finished",
+        state: State | int = "finished",
         *,
         error: str | None = None,
         interrupted: bool = False,
         timeout: float | None = None,
+        exit_code: int | None = None,
+        quiet: bool | None = None,
     ) -> bool:
         """End the run, and wait until everything is recorded, at most `timeout` seconds (default: the setting).
 
-        True if everything is recorded. A recorder that needs longer goes on by itself. Harmless when called again.
+        True if everything is recorded. A recorder that needs longer goes on by itself. Harmless when called again. An exit code is
+        W&B's way to say that it failed; it may stand in the place of `state`. `quiet` is W&B's as well, and changes nothing.
         """
+        del quiet
         if not self.owned:
             return False
+        code = state if isinstance(state, int) else exit_code
+        if not isinstance(state, str) or code is not None:
+            state, said = outcome_of(SystemExit(code))[:2]
+            error = said if error is None else error
         with self._lock:
             if self._state != "running":
                 return True
@@ -332,6 +357,8 @@ class Run(About):
             self._console.stop(patience)
         for callback in self._on_finish:
             callback()
+        if self._temporary is not None:
+            self._temporary.cleanup()
         if state == "finished" and not interrupted:
             self._ended_well()
         self._note("finish", state=state, interrupted=interrupted, error=error, ended=time.time())

@@ -1,4 +1,4 @@
-"""What `run.log` takes beside numbers: `Image`, `Histogram`, `Table`, `Audio`, `Video`, and plain values that stand for one.
+"""What `run.log` takes beside numbers: `Image`, `Histogram`, `Table`, `Audio`, `Video`, `Html`, and plain values that stand for one.
 
 Values are encoded when they are made, so that what the training changes afterwards does not matter. Bad ones raise `SettingsError`
 there, where the user's code is; `run.log` itself never raises.
@@ -20,7 +20,7 @@ from runcast.errors import SettingsError
 from runcast.events import media as plugins
 from runcast.run.pictures import Picture, animation_of, array_of, figure_of, is_pil, pictures_of
 
-__all__ = ["Audio", "Histogram", "Image", "Media", "Video", "media_of"]
+__all__ = ["Audio", "Filed", "Histogram", "Html", "Image", "Media", "Video", "media_of"]
 
 log = logging.getLogger("runcast")
 
@@ -45,6 +45,52 @@ class Media(Loggable):
     @abstractmethod
     def as_json(self) -> dict[str, Any]:
         """Return the value without loss, as JSON can hold it."""
+
+
+class Filed(Media):
+    """Such a value that TensorBoard shows a part of, and of which the whole is kept as a file of the run's."""
+
+    folder: str
+    suffix: str
+
+    @abstractmethod
+    def encoded(self, tag: str, kept_as: str = "") -> list[bytes]:
+        """See `Loggable.encoded`; `kept_as` names the file that has all of it."""
+
+    @abstractmethod
+    def dump(self) -> bytes:
+        """Return the whole of it, as the file has it."""
+
+
+class Html(Filed):
+    """A page, kept as a file: its text, its path (of a file that is there), or an open file. TensorBoard shows where it is."""
+
+    folder, suffix = "html", ".html"
+
+    def __init__(self, data: Any, inject: bool = True, data_is_not_path: bool = False) -> None:
+        del inject  # W&B's style sheet
+        text = data.read() if hasattr(data, "read") else data
+        if isinstance(text, bytes):
+            text = text.decode("utf-8", "replace")
+        if not isinstance(text, (str, os.PathLike)):
+            raise SettingsError(f"a page must be a text, a path or an open file, not a {type(data).__name__}")
+        if isinstance(text, os.PathLike) or (not data_is_not_path and _is_page(text)):
+            try:
+                text = Path(text).read_text("utf-8", "replace")
+            except OSError as error:
+                raise SettingsError(
+                    f"cannot read the page {os.fspath(text)}: {error.strerror}; check the path"
+                ) from error
+        self.html: str = text
+
+    def encoded(self, tag: str, kept_as: str = "") -> list[bytes]:
+        return [plugins.text_value(tag, f"A page: `{kept_as}`")]
+
+    def dump(self) -> bytes:
+        return self.html.encode("utf-8", "replace")
+
+    def as_json(self) -> dict[str, Any]:
+        return {"type": "html", "data": self.html}
 
 
 class Image(Media):
@@ -207,6 +253,14 @@ def media_of(value: Any) -> Loggable | None:
     if hasattr(value, "shape") and (array := array_of(value)) is not None and array.size > 1:
         return Histogram(array)
     return None
+
+
+def _is_page(text: str) -> bool:
+    """Whether a text is the path of a file, as W&B takes it to be where it is one."""
+    try:
+        return text.endswith((".html", ".htm")) and Path(text).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_image(value: Any) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-__all__ = ["CONSOLE", "NOTEBOOK", "OWN_ROOT", "RunRecord", "State", "new_run_id"]
+__all__ = ["CONSOLE", "FILES_DIR", "NOTEBOOK", "OWN_ROOT", "RunRecord", "State", "is_own", "new_run_id"]
 
 State = Literal["running", "finished", "failed", "crashed", "synced"]
 
@@ -18,6 +19,9 @@ OWN_ROOT = "own"
 
 CONSOLE = "console.jsonl"
 """Where in the run's folder stands what it printed (see `runcast.run.console.spool`)."""
+
+FILES_DIR = "dir"
+"""The folder in the run's whose files are kept when the run ends: `run.dir`."""
 
 NOTEBOOK = f"{OWN_ROOT}/notebook.ipynb"
 """Where in the run's folder a kernel leaves what its cells did, as a notebook, for the recorder to keep."""
@@ -71,3 +75,9 @@ def _of(value: Any, kind: type[T]) -> T:
 def new_run_id() -> str:
     """Return a fresh run id: 16 lowercase base32 characters (80 random bits)."""
     return base64.b32encode(os.urandom(10)).decode("ascii").lower()
+
+
+def is_own(folder: Path, path: str) -> bool:
+    """Whether a file in the folder of a run is there for the run's own ends, and not in `run.dir`, where users put files."""
+    place = folder.resolve()
+    return Path(path).is_relative_to(place) and not Path(path).is_relative_to(place / FILES_DIR)

@@ -26,11 +26,11 @@ class Wanted(NamedTuple):
     policy: Policy
 
 
-def wanted(pattern: Any, base_path: Any, policy: Any) -> Wanted:
+def wanted(pattern: Any, base_path: Any, policy: Any, *, home: str | None = None) -> Wanted:
     """Check what `run.save` was given.
 
-    Without `base_path`, a relative pattern keeps its folders below the working folder, and an absolute one its last folder, as
-    with W&B. Raises `SettingsError` for a pattern that leads out of its base.
+    Without `base_path`, a relative pattern keeps its folders below the working folder, and an absolute one those below `home`, the
+    run's own folder for files, or elsewhere its last folder, as with W&B. Raises `SettingsError` for a pattern that leads out of its base.
     """
     if policy not in get_args(Policy):
         raise SettingsError(f"run.save(policy={policy!r}): it must be 'live', 'now' or 'end'")
@@ -38,6 +38,8 @@ def wanted(pattern: Any, base_path: Any, policy: Any) -> Wanted:
     path = os.path.abspath(os.path.expanduser(given))
     if base_path is not None:
         base = os.path.abspath(os.path.expanduser(_text("base_path", base_path)))
+    elif home is not None and path != home and _is_below(path, home):
+        base = home
     elif os.path.isabs(os.path.expanduser(given)) or not _is_below(path, os.getcwd()):
         base = os.path.dirname(os.path.dirname(path))
     else:

@@ -9,7 +9,7 @@ from typing import Any
 
 from runcast.errors import SettingsError
 from runcast.events.media import text_value
-from runcast.run.media import Media, media_of
+from runcast.run.media import Filed, Media, media_of
 from runcast.run.plain import plain
 
 __all__ = ["Table"]
@@ -18,13 +18,15 @@ SHOWN_ROWS = 100
 SHOWN_LETTERS = 200
 
 
-class Table(Media):
+class Table(Filed):
     """Rows of values under named columns.
 
     `data` is a list of rows, an array, or a data frame (pandas, polars), which brings its columns' names. Cells may be
     anything; images, histograms and sounds are kept as such, what JSON does not know as text. `add_data` adds a row: log the table again,
     or when it is complete, for what is logged is what it holds at that moment.
     """
+
+    folder, suffix = "tables", ".json"
 
     def __init__(
         self,
@@ -84,14 +86,12 @@ class Table(Media):
         return [row[at] for row in self.data]
 
     def encoded(self, tag: str, kept_as: str = "") -> list[bytes]:
-        """See `Media.encoded`; `kept_as` names the file that has all of it."""
         return [text_value(tag, self._markdown(kept_as))]
 
     def as_json(self) -> dict[str, Any]:
         return {"columns": self.columns, "data": [[_cell(value) for value in row] for row in self.data]}
 
     def dump(self) -> bytes:
-        """Return the whole table as a JSON file."""
         return json.dumps(self.as_json(), separators=(",", ":"), allow_nan=False).encode()
 
     def _add(self, row: Any) -> None:

@@ -1,14 +1,15 @@
-"""Arguments that W&B's users pass to `init`: what there is no use for is told once, what nobody knows is an error."""
+"""What W&B's users pass to `init`, and before it to `login`: what there is no use for is told once, what nobody knows is an error."""
 
 from __future__ import annotations
 
 import logging
+import types
 from typing import Any
 
 from runcast.errors import SettingsError
 from runcast.run.config import as_mapping
 
-__all__ = ["heed", "only", "settings_of"]
+__all__ = ["Settings", "heed", "login", "only", "settings_of"]
 
 log = logging.getLogger("runcast")
 
@@ -35,10 +36,48 @@ _SETTINGS = {
     "mode": "mode",
     "resume": "resume",
     "save_code": "save_code",
+    "console": "console",
 }
-"""What W&B's settings object says that holds here too, and how it is called here."""
+_SETTINGS |= {
+    name: name
+    for name in (
+        *("dir", "name", "id", "tags", "notes", "group", "job_type"),
+        *("finish_timeout", "save_git", "save_packages", "save_system"),
+    )
+}
+"""What a settings object says that holds here: W&B's names and runcast's own, and how it is called here."""
+
+_SWITCHED_OFF = {
+    "disable_git": "save_git",
+    "disable_code": "save_code",
+    "x_disable_stats": "save_system",
+    "_disable_stats": "save_system",
+}
+"""W&B's settings that switch off what a setting here switches on."""
+
+_CONSOLES = {"wrap_raw": "wrap", "wrap_emu": "wrap"}
 
 _told: set[str] = set()
+
+
+class Settings(types.SimpleNamespace):
+    """Settings for `init(settings=…)`, by runcast's names or W&B's; which have no effect is told there."""
+
+
+def login(
+    key: str | None = None,
+    host: str | None = None,
+    relogin: bool | None = None,
+    force: bool | None = None,
+    anonymous: str | None = None,
+    timeout: int | None = None,
+    verify: bool | None = None,
+    **_: Any,
+) -> bool:
+    """Say that nobody has to log in, once, and return True. Takes what W&B's takes; a key goes nowhere."""
+    del key, host, relogin, force, anonymous, timeout, verify
+    tell("login() is not needed: runs are kept on this machine")
+    return True
 
 
 def heed(others: dict[str, Any], known: set[str]) -> None:
@@ -62,9 +101,12 @@ def settings_of(given: Any) -> dict[str, Any]:
         values = {name: value for name, value in as_mapping(given).items() if value is not None}
     except (TypeError, ValueError) as error:
         raise SettingsError(f"settings is a {type(given).__name__}; it must be a mapping") from error
-    if needless := sorted(name for name in values if name not in _SETTINGS and not name.startswith("_")):
-        tell(f"init(settings=…): {', '.join(needless)} have no effect")
-    return {_SETTINGS[name]: value for name, value in values.items() if name in _SETTINGS}
+    if needless := sorted(values.keys() - _SETTINGS.keys() - _SWITCHED_OFF.keys()):
+        tell(f"init(settings=…): {', '.join(needless)} {'has' if len(needless) == 1 else 'have'} no effect")
+    found = {_SETTINGS[name]: value for name, value in values.items() if name in _SETTINGS}
+    if isinstance(console := found.get("console"), str):
+        found["console"] = _CONSOLES.get(console, console)
+    return {**found, **{ours: False for theirs, ours in _SWITCHED_OFF.items() if values.get(theirs)}}
 
 
 def only(config: dict[str, Any], include: Any, exclude: Any) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class RemoteStore:
         after: str | None = None
         left = query.limit
         while left is None or left > 0:
-            asked = min((each for each in (left, page, MOST_RUNS) if each is not None))
+            asked = min(each for each in (left, page, MOST_RUNS) if each is not None)
             said = self._connection.json("GET", "/runs", params=_params(query, limit=asked, after=after))
             found = _list(said, "runs")
             yield from found if left is None else found[:left]

@@ -75,6 +75,15 @@ class _Cursor:
 
 
 @dataclass
+class _Admitted:
+    """An append that goes on where its file ends; `batch` is what it decodes to, None where that is no event file."""
+
+    append: Append
+    cursor: _Cursor
+    batch: Batch | None = None
+
+
+@dataclass
 class _Arrival:
     """An append whose bytes are in place."""
 
@@ -110,16 +119,18 @@ class Writer:
         arrivals = []
         with self._lock:
             self._syncing = 0.0
-            for append in appends:
-                try:
-                    arrived = self._arrive(run, len(answers), append)
-                except _Refused as refused:
-                    answers.append(refused.why)
+            for admitted in self._decoded([self._admit(run, append) for append in appends]):
+                if not isinstance(admitted, _Admitted):
+                    answers.append(admitted)
                     continue
-                if isinstance(arrived, _Arrival):
-                    arrivals.append(arrived)
-                    arrived = Appended(append.offset)
-                answers.append(arrived)
+                try:
+                    arrival = self._arrive(run, len(answers), admitted)
+                except StoreError as error:
+                    answers.append(error)
+                    continue
+                if arrival is not None:
+                    arrivals.append(arrival)
+                answers.append(Appended(admitted.append.offset, admitted.batch))
             if arrivals:
                 self._index(run, arrivals, answers)
         return answers
@@ -173,30 +184,48 @@ class Writer:
             while len(self._memories) > MOST_RUNS:
                 del self._memories[next(iter(self._memories))]
 
-    def _arrive(self, run: str, number: int, append: Append) -> _Arrival | Appended | OffsetMismatch:
-        """Put an append's bytes in place; an answer at once where nothing is to be indexed. Raises `_Refused`."""
-        cursor = self._cursor(run, append.path)
-        if cursor.place.is_whole:
-            raise _Refused(StoreError(f"{append.path!r} is put as a whole; it cannot be appended to"))
-        offset = append.offset
-        if offset != cursor.size:
-            cursor.size = self._size(run, append.path)
-        if offset != cursor.size:
-            return OffsetMismatch(cursor.size)
-        batch = None
-        taken = memoryview(append.data)
-        if cursor.place.is_event_file:
-            batch = self._decoder.decode(append.data, offset, skip=append.final)
-            taken = taken[: batch.stop - offset]
-        if not taken:
-            return Appended(offset, batch)
-        sync = append.final or self._files.is_durable or self._is_sync_due(cursor)
+    def _admit(self, run: str, append: Append) -> _Admitted | OffsetMismatch | StoreError:
+        """Return the append with the cursor that it moves; the answer where it is not to be taken."""
         try:
-            self._files.write(run, append.path, offset, taken)
-            if sync:
-                self._sync(run, append.path, cursor)
-        except StoreError as error:
-            raise _Refused(error) from error
+            cursor = self._cursor(run, append.path)
+        except _Refused as refused:
+            return refused.why
+        if cursor.place.is_whole:
+            return StoreError(f"{append.path!r} is put as a whole; it cannot be appended to")
+        if append.offset != cursor.size:
+            cursor.size = self._size(run, append.path)
+        if append.offset != cursor.size:
+            return OffsetMismatch(cursor.size)
+        return _Admitted(append, cursor)
+
+    def _decoded(
+        self, admitted: list[_Admitted | OffsetMismatch | StoreError]
+    ) -> list[_Admitted | OffsetMismatch | StoreError]:
+        """Decode what goes to event files, all of it together where there are many."""
+        events = [
+            each for each in admitted if isinstance(each, _Admitted) and each.cursor.place.is_event_file
+        ]
+        growing = [each for each in events if not each.append.final]
+        batches = self._decoder.decode_all([(each.append.data, each.append.offset) for each in growing])
+        for each, batch in zip(growing, batches, strict=True):
+            each.batch = batch
+        for each in events:
+            if each.append.final:
+                each.batch = self._decoder.decode(each.append.data, each.append.offset, skip=True)
+        return admitted
+
+    def _arrive(self, run: str, number: int, admitted: _Admitted) -> _Arrival | None:
+        """Put an append's bytes in place; None where there are none to be indexed. Raises `StoreError`."""
+        append, cursor, batch = admitted.append, admitted.cursor, admitted.batch
+        taken = memoryview(append.data)
+        if batch is not None:
+            taken = taken[: batch.stop - append.offset]
+        if not taken:
+            return None
+        sync = append.final or self._files.is_durable or self._is_sync_due(cursor)
+        self._files.write(run, append.path, append.offset, taken)
+        if sync:
+            self._sync(run, append.path, cursor)
         return _Arrival(number, append, cursor, taken, batch, sync)
 
     def _index(

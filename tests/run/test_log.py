@@ -245,7 +245,7 @@ def test_logging_numbers_imports_no_library(tmp_path):
     """A training that logs numbers and texts pays for no NumPy, no Pillow and no Matplotlib."""
     code = (
         "import runcast, sys; from runcast.run.logged import ValueLog; from pathlib import Path\n"
-        "log = ValueLog(Path(sys.argv[1]), step=0, warn=print, keep=print, logged=lambda points: None)\n"
+        "log = ValueLog(Path(sys.argv[1]), step=0, warn=print, keep=print, logged=lambda points: None, step_of=lambda tag, step: step)\n"
         "log.write({'a': 1, 'b': 'text'}, None)\n"
         "print([name for name in ('numpy', 'PIL', 'matplotlib', 'google.protobuf') if name in sys.modules])"
     )

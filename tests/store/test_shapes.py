@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from runcast.store.shapes import summary
 from runcast.store.protocol import SeriesRecord
+from runcast.store.shapes import summary
 
 
 def series(root, source, tag, last, plugin="scalars"):
