@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from runcast.server.committer import Committer
 from runcast.server.feed import Feed
+from runcast.server.frames import Frames
 from runcast.server.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -35,12 +36,15 @@ class Service:
         self.limits = limits
         self.metrics = Metrics()
         self.stopping = asyncio.Event()
-        self.streams = 0
+        self.requests = self.streams = 0
+        self.metrics.watch("requests_now", "Requests that are worked at.", lambda: self.requests)
+        self.metrics.watch("streams_now", "Live streams that are open.", lambda: self.streams)
         self._checked = 0.0
         self._checking: asyncio.Future[int] | None = None
         self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="runcast-store")
         self.committer = Committer(store, self.metrics, limits.queue)
         self.feed = Feed(self)
+        self.frames = Frames(self)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call what waits for the database or the disk, in a thread."""
@@ -59,12 +63,10 @@ class Service:
     async def streaming(self) -> AsyncIterator[None]:
         """Count a live stream, while the block lasts."""
         self.streams += 1
-        self.metrics.streams_now.set(self.streams)
         try:
             yield
         finally:
             self.streams -= 1
-            self.metrics.streams_now.set(self.streams)
 
     async def sleep(self, seconds: float) -> None:
         """Wait, but not once the server stops."""
@@ -75,6 +77,7 @@ class Service:
         """Begin to stop: streams end, everything else is still answered."""
         self.stopping.set()
         self.feed.wake_all()
+        self.frames.close()
 
     async def close(self) -> None:
         """Commit what waits for it, and end the threads."""
