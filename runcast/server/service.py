@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from runcast.server.committer import Committer
 from runcast.server.feed import Feed
-from runcast.server.frames import Frames
 from runcast.server.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ class Service:
         self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="runcast-store")
         self.committer = Committer(store, self.metrics, limits.queue)
         self.feed = Feed(self)
-        self.frames = Frames(self)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call what waits for the database or the disk, in a thread."""
@@ -77,7 +75,6 @@ class Service:
         """Begin to stop: streams end, everything else is still answered."""
         self.stopping.set()
         self.feed.wake_all()
-        self.frames.close()
 
     async def close(self) -> None:
         """Commit what waits for it, and end the threads."""
