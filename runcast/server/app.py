@@ -11,8 +11,8 @@ from starlette.routing import Route
 
 from runcast.server import health, pages
 from runcast.server.access import Access, check_routes
+from runcast.server.access.routes import ENDPOINTS as ACCESS_ENDPOINTS
 from runcast.server.access.routes import EXCEPTION_HANDLERS as ACCESS_HANDLERS
-from runcast.server.access.routes import routes as access_routes
 from runcast.server.api import appends, files, frames, live, meta, runs, series
 from runcast.server.api.operation import routes
 from runcast.server.errors import EXCEPTION_HANDLERS
@@ -58,10 +58,10 @@ def create_app(
         *live.ENDPOINTS,
         *frames.ENDPOINTS,
         *meta.ENDPOINTS,
+        *ACCESS_ENDPOINTS,
     ]
     all_routes: list[BaseRoute] = [
         *_below(PREFIX, routes(endpoints)),
-        *_below(PREFIX, access_routes()),
         *routes(health.ENDPOINTS),
         *pages.routes(),
     ]
@@ -77,10 +77,6 @@ def create_app(
     return app
 
 
-def _below(prefix: str, listed: list[Route] | list[BaseRoute]) -> list[Route]:
+def _below(prefix: str, listed: list[Route]) -> list[Route]:
     """Return the routes with a prefix; a flat list is searched faster than one of mounts."""
-    found = []
-    for route in listed:
-        assert isinstance(route, Route)
-        found.append(Route(prefix + route.path, route.endpoint, methods=sorted(route.methods or ())))
-    return found
+    return [Route(prefix + each.path, each.endpoint, methods=sorted(each.methods or ())) for each in listed]
