@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import copy
+import email.utils
+import hashlib
+import hmac
+import http.client
+import importlib.util
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -163,3 +172,127 @@ def postgresql_url(postgresql: PostgreSQL) -> Iterator[str]:
     """The address of a new, empty PostgreSQL database."""
     with postgresql.database() as url:
         yield url
+
+
+class Bucket:
+    """A bucket of the tests' own, on a server that ends with the process that started it."""
+
+    def __init__(self, command: list[str | Path], address: str, env: dict[str, str]) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self._address = address.format(port=self.port)
+        self.env = {name: value.format(port=self.port) for name, value in env.items()}
+        with_parent = ["setpriv", "--pdeathsig=KILL"] if shutil.which("setpriv") else []
+        self._process = subprocess.Popen(
+            [*with_parent, *(str(part).format(port=self.port) for part in command)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            assert self._process.poll() is None, "the bucket's server did not start"
+            assert time.monotonic() < deadline, "the bucket's server does not answer"
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.port)).close()
+            return True
+        return False
+
+    def address(self, prefix: str | None = None) -> str:
+        """Return what `--files` takes, for a prefix of its own."""
+        where, _, options = self._address.partition("?")
+        return f"{where}/{prefix or uuid.uuid4().hex[:12]}?{options}"
+
+    def request(self, method: str, target: str, headers: dict[str, str] | None = None) -> None:
+        """Send a request of the server's own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request(method, target, headers=headers or {})
+        answer = connection.getresponse()
+        assert answer.status < 300, answer.read()
+        connection.close()
+
+    @contextmanager
+    def failing(self, status: int) -> Iterator[None]:
+        """Let the server answer only this status, or never (0); not for Azure's."""
+        self.request("PUT", f"/-/fault?status={status}")
+        try:
+            yield
+        finally:
+            self.request("PUT", "/-/fault?status=200")
+
+    def close(self) -> None:
+        """End the server."""
+        self._process.kill()
+        self._process.wait()
+
+
+_DOUBLES = Path(__file__).parent / "doubles"
+_AZURITE = Path(__file__).parent / "azurite"
+_AZURE_ACCOUNT = "devstoreaccount1"
+_AZURE_KEY = base64.b64encode(b"a key of the tests' own").decode()
+_GOOGLE_KEY = {"disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Bucket]:
+    """A bucket on S3, as moto plays it; one on Google Cloud Storage is on the same server (`gcs`)."""
+    if importlib.util.find_spec("moto") is None:
+        pytest.skip("moto is not installed (`scripts/test` does that)")
+    env = {
+        "AWS_ACCESS_KEY_ID": "tests",
+        "AWS_SECRET_ACCESS_KEY": "tests",
+        "AWS_METADATA_ENDPOINT": "http://127.0.0.1:1",  # nothing of ours asks the machine who it is
+    }
+    address = "s3://runcasttests?endpoint=http://127.0.0.1:{port}&region=us-east-1"
+    bucket = Bucket([sys.executable, _DOUBLES / "buckets.py", "{port}"], address, env)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in bucket.env.items():
+            patch.setenv(name, value)
+        bucket.request("PUT", "/runcasttests")
+        yield bucket
+    bucket.close()
+
+
+@pytest.fixture(scope="session")
+def gcs(s3: Bucket) -> Iterator[Bucket]:
+    """A bucket on Google Cloud Storage, as far as our own double of its interface goes."""
+    bucket = copy.copy(s3)
+    bucket._address = "gs://runcasttests?allow_http=true"  # the same server
+    with pytest.MonkeyPatch.context() as patch:
+        key = {**_GOOGLE_KEY, "gcs_base_url": f"http://127.0.0.1:{s3.port}"}
+        patch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", json.dumps(key))
+        yield bucket
+
+
+@pytest.fixture(scope="session")
+def azure() -> Iterator[Bucket]:
+    """A container on Azure's Blob Storage, as Azurite plays it."""
+    program = _AZURITE / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+    if not program.exists() or shutil.which("node") is None:
+        pytest.skip("Azurite is not installed (`scripts/test` does that)")
+    options = ["--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--silent"]
+    address = (
+        f"az://runcasttests?endpoint=http://127.0.0.1:{{port}}/{_AZURE_ACCOUNT}&account_name={_AZURE_ACCOUNT}"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AZURITE_ACCOUNTS", f"{_AZURE_ACCOUNT}:{_AZURE_KEY}")
+        patch.setenv("AZURE_STORAGE_ACCOUNT_KEY", _AZURE_KEY)
+        bucket = Bucket(["node", program, *options, "--blobPort", "{port}"], address, {})
+        bucket.request("PUT", "/devstoreaccount1/runcasttests?restype=container", _azure_headers())
+        yield bucket
+        bucket.close()
+
+
+def _azure_headers() -> dict[str, str]:
+    """Return what a request to make the container says to show that it may."""
+    said = {"x-ms-date": email.utils.formatdate(usegmt=True), "x-ms-version": "2021-12-02"}
+    lines = ["PUT", *[""] * 11, *(f"{name}:{value}" for name, value in said.items())]
+    lines += [f"/{_AZURE_ACCOUNT}/{_AZURE_ACCOUNT}/runcasttests", "restype:container"]
+    digest = hmac.new(base64.b64decode(_AZURE_KEY), "\n".join(lines).encode(), hashlib.sha256).digest()
+    return {
+        **said,
+        "Authorization": f"SharedKey {_AZURE_ACCOUNT}:{base64.b64encode(digest).decode()}",
+        "Content-Length": "0",
+    }

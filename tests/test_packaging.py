@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BUNDLES = ("runcast/widgets/static/panel.js", "runcast/widgets/static/static.js")
+BUNDLES = (
+    "runcast/widgets/static/panel.js",
+    "runcast/widgets/static/static.js",
+    "runcast/server/static/early.js",
+    "runcast/server/static/icon.svg",
+    "runcast/server/static/pages.js",
+    "runcast/server/static/pages.css",
+)
 
 
 @pytest.fixture(scope="module")

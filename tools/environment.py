@@ -65,7 +65,8 @@ def main() -> None:
     elif "-e" in environment.requirements:
         bundle_panel(folder)  # an editable install does not notice when the TypeScript changes
     if environment.node:
-        install_panel_tools(folder)
+        for sources in (ROOT / "widgets" / "js", ROOT / "tests" / "azurite"):
+            install_node_packages(folder, sources)
     sys.stdout.write(f"{folder}\n")
 
 
@@ -142,9 +143,8 @@ def bundle_panel(folder: Path) -> None:
     run(folder / "bin" / "python", ROOT / "tools" / "backend.py", path=folder / "bin")
 
 
-def install_panel_tools(folder: Path) -> None:
-    """Install what checks and tests the panel's TypeScript, as its lock file says."""
-    sources = ROOT / "widgets" / "js"
+def install_node_packages(folder: Path, sources: Path) -> None:
+    """Install what checks and tests the panel's TypeScript, or Azure's storage for tests, as the lock file there says."""
     stamp = sources / "node_modules" / ".made-from"
     wanted = hashlib.sha256((sources / "package-lock.json").read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:

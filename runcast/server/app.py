@@ -9,11 +9,11 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from runcast.server import health
+from runcast.server import health, pages
 from runcast.server.access import Access, check_routes
+from runcast.server.access.routes import ENDPOINTS as ACCESS_ENDPOINTS
 from runcast.server.access.routes import EXCEPTION_HANDLERS as ACCESS_HANDLERS
-from runcast.server.access.routes import routes as access_routes
-from runcast.server.api import appends, files, live, meta, runs, series
+from runcast.server.api import appends, files, frames, live, meta, runs, series
 from runcast.server.api.operation import routes
 from runcast.server.errors import EXCEPTION_HANDLERS
 from runcast.server.front import Front
@@ -56,12 +56,14 @@ def create_app(
         *runs.ENDPOINTS,
         *series.ENDPOINTS,
         *live.ENDPOINTS,
+        *frames.ENDPOINTS,
         *meta.ENDPOINTS,
+        *ACCESS_ENDPOINTS,
     ]
     all_routes: list[BaseRoute] = [
         *_below(PREFIX, routes(endpoints)),
-        *_below(PREFIX, access_routes()),
         *routes(health.ENDPOINTS),
+        *pages.routes(),
     ]
     check_routes(all_routes)
     app = Starlette(
@@ -75,10 +77,6 @@ def create_app(
     return app
 
 
-def _below(prefix: str, listed: list[Route] | list[BaseRoute]) -> list[Route]:
+def _below(prefix: str, listed: list[Route]) -> list[Route]:
     """Return the routes with a prefix; a flat list is searched faster than one of mounts."""
-    found = []
-    for route in listed:
-        assert isinstance(route, Route)
-        found.append(Route(prefix + route.path, route.endpoint, methods=sorted(route.methods or ())))
-    return found
+    return [Route(prefix + each.path, each.endpoint, methods=sorted(each.methods or ())) for each in listed]

@@ -8,7 +8,6 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
-import anyio
 from starlette.requests import ClientDisconnect
 
 from runcast.server.errors import Problem
@@ -84,24 +83,59 @@ def content_type(request: Request) -> str:
 
 async def _received(request: Request, limits: Limits) -> AsyncIterator[bytes]:
     """Yield the bytes as they come."""
-    started = time.monotonic()
-    size = 0
     receive = request.receive
-    while True:
-        patience = min(limits.stall, started + limits.stall + size / limits.slowest - time.monotonic())
-        try:
-            with anyio.fail_after(patience):
-                message = await receive()
-        except TimeoutError:
-            raise Problem(408, "the body came too slowly; send it again", {"Connection": "close"}) from None
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk = message.get("body", b"")
-        if chunk:
-            size += len(chunk)
-            yield chunk
-        if not message.get("more_body", False):
-            return
+    with _Patience(limits) as patience:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunk = message.get("body", b"")
+            if chunk:
+                patience.prolong(len(chunk))
+                yield chunk
+            if not message.get("more_body", False):
+                return
+
+
+class _Patience:
+    """Ends the task that reads a body, with `Problem` 408, when the body stalls or trickles.
+
+    One timer a body, which is set anew only when it rings: most bodies are whole when they are first looked at.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._started = self._last = time.monotonic()
+        self._size = 0
+        self._is_over = False
+
+    def __enter__(self) -> _Patience:  # noqa: PYI034 - Self is Python 3.11's
+        self._task = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(self._limits.stall, self._look)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._timer.cancel()
+        if self._is_over and kind is asyncio.CancelledError:
+            if hasattr(self._task, "uncancel"):  # Python 3.11
+                self._task.uncancel()
+            raise Problem(408, "the body came too slowly; send it again", {"Connection": "close"})
+
+    def prolong(self, size: int) -> None:
+        """Take note of bytes that came."""
+        self._size += size
+        self._last = time.monotonic()
+
+    def _look(self) -> None:
+        limits = self._limits
+        until = min(self._last + limits.stall, self._started + limits.stall + self._size / limits.slowest)
+        left = until - time.monotonic()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+        elif self._task is not None:
+            self._is_over = True
+            self._task.cancel()
 
 
 async def _unpacked(request: Request, most: int, limits: Limits) -> AsyncIterator[bytes]:

@@ -73,6 +73,9 @@ class Committer:
         self._waiting: deque[_Waiting] = deque()
         self._arrived = threading.Condition()
         self._closing = False
+        metrics.watch(
+            "append_queue_bytes", "Bytes that are received or wait for their commit.", lambda: self.reserved
+        )
         self._thread = threading.Thread(target=self._commit_groups, name="runcast-commits", daemon=True)
         self._thread.start()
 
@@ -84,7 +87,6 @@ class Committer:
             yield room
         finally:
             self.reserved -= room.size
-            self._metrics.queued_bytes.set(self.reserved)
 
     def reserve(self, size: int, *, alone: bool) -> None:
         """Count bytes that are received. Raises `Problem` 503 for more than may wait, but to one that is `alone`."""
@@ -92,7 +94,6 @@ class Committer:
             self._metrics.refused.inc()
             raise busy("more is being appended than can be committed; try again")
         self.reserved += size
-        self._metrics.queued_bytes.set(self.reserved)
 
     async def append(
         self, run: str, appends: Sequence[Append]

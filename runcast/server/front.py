@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
@@ -42,6 +43,8 @@ ALWAYS_IN = frozenset({"/healthz", "/readyz", "/metrics"})
 """Answered however busy the server is."""
 
 _QUIET = frozenset({"POST /api/v1/runs/{id}/appends", "PATCH /api/v1/runs/{id}/files/{path:path}"})
+_PROCESS = os.urandom(4).hex()
+_numbers = itertools.count()
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 log = logging.getLogger(__name__)
@@ -52,34 +55,19 @@ class Front:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._now = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and see to its answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await _Passage(self, scope, send).go(self._app, receive)
-
-    def enter(self, service: Service, path: str) -> bool:
-        """Count a request; say whether there is room for it."""
-        if self._now >= service.limits.requests and path not in ALWAYS_IN:
-            return False
-        self._now += 1
-        service.metrics.requests_now.set(self._now)
-        return True
-
-    def leave(self, service: Service) -> None:
-        """Stop counting a request."""
-        self._now -= 1
-        service.metrics.requests_now.set(self._now)
+        await _Passage(scope, send).go(self._app, receive)
 
 
 class _Passage:
     """One request's way through."""
 
-    def __init__(self, front: Front, scope: Scope, send: Send) -> None:
-        self._front = front
+    def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
         self._send = send
         self._service: Service = scope["app"].state.service
@@ -92,9 +80,11 @@ class _Passage:
     async def go(self, app: ASGIApp, receive: Receive) -> None:
         """Have the request answered."""
         scope = self._scope
-        self._inside = self._front.enter(self._service, scope["path"])
+        service = self._service
         try:
-            if self._inside:
+            if service.requests < service.limits.requests or scope["path"] in ALWAYS_IN:
+                service.requests += 1
+                self._inside = True
                 await app(scope, receive, self.send)
             else:
                 full = ErrorResponse(503, "the server is busy; try again", {"Retry-After": "1"})
@@ -108,8 +98,7 @@ class _Passage:
             words = f"the server failed at this; its log says why, at request {self._id}"
             await ErrorResponse(500, words)(scope, receive, self.send)
         finally:
-            if self._inside:
-                self._front.leave(self._service)
+            self._leave()
             self._note()
 
     async def send(self, message: Message) -> None:
@@ -122,12 +111,16 @@ class _Passage:
             headers.append((b"x-request-id", self._id.encode()))
             if self._scope["scheme"] == "https":
                 headers.append(STRICT_TRANSPORT)
-            if self._scope.get(STREAM) and self._inside:
-                self._inside = False
-                self._front.leave(self._service)
+            if self._scope.get(STREAM):
+                self._leave()
         elif not message.get("more_body", False):
             self._took = time.perf_counter() - self._started
         await self._send(message)
+
+    def _leave(self) -> None:
+        if self._inside:
+            self._inside = False
+            self._service.requests -= 1
 
     def _note(self) -> None:
         scope = self._scope
@@ -160,7 +153,7 @@ def _request_id(scope: Scope) -> str:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             said: str = value.decode("ascii")
             return said
-    return os.urandom(8).hex()
+    return f"{_PROCESS}{next(_numbers):08x}"
 
 
 def _named(actor: Actor | None) -> str | None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Metrics"]
 
@@ -28,8 +33,6 @@ class Metrics:
             buckets=_LATENCY,
             registry=registry,
         )
-        self.requests_now = Gauge("runcast_requests_now", "Requests that are worked at.", registry=registry)
-        self.streams_now = Gauge("runcast_streams_now", "Live streams that are open.", registry=registry)
         self.stream_events = Counter(
             "runcast_stream_events", "Events sent to live streams.", registry=registry
         )
@@ -42,11 +45,6 @@ class Metrics:
             "Requests to append that were answered 503, for want of room.",
             registry=registry,
         )
-        self.queued_bytes = Gauge(
-            "runcast_append_queue_bytes",
-            "Bytes that are received or wait for their commit.",
-            registry=registry,
-        )
         self._group = Histogram(
             "runcast_commit_group", "Requests in a commit.", buckets=_GROUP, registry=registry
         )
@@ -54,6 +52,10 @@ class Metrics:
             "runcast_commit_seconds", "Time that a commit takes.", buckets=_COMMIT, registry=registry
         )
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def watch(self, name: str, words: str, value: Callable[[], float]) -> None:
+        """Have a figure asked for when somebody looks."""
+        Gauge(f"runcast_{name}", words, registry=self.registry).set_function(value)
 
     def answered(self, method: str, route: str, status: int, seconds: float | None) -> None:
         """Count a request; `seconds` is None for a stream."""

@@ -35,7 +35,9 @@ class Service:
         self.limits = limits
         self.metrics = Metrics()
         self.stopping = asyncio.Event()
-        self.streams = 0
+        self.requests = self.streams = 0
+        self.metrics.watch("requests_now", "Requests that are worked at.", lambda: self.requests)
+        self.metrics.watch("streams_now", "Live streams that are open.", lambda: self.streams)
         self._checked = 0.0
         self._checking: asyncio.Future[int] | None = None
         self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="runcast-store")
@@ -59,12 +61,10 @@ class Service:
     async def streaming(self) -> AsyncIterator[None]:
         """Count a live stream, while the block lasts."""
         self.streams += 1
-        self.metrics.streams_now.set(self.streams)
         try:
             yield
         finally:
             self.streams -= 1
-            self.metrics.streams_now.set(self.streams)
 
     async def sleep(self, seconds: float) -> None:
         """Wait, but not once the server stops."""

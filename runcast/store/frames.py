@@ -46,9 +46,14 @@ MOST_FILES = 200
 """Files in a `run` message: no panel lists more."""
 
 
-def read_whole(store: Store, run: str, series: SeriesRecord, *, until: int | None = None) -> Points:
-    """Return a scalar series as a snapshot shows it, up to the step `until`. Raises what the store raises."""
-    pixels = None if series.count <= WHOLE else WHOLE // 4
+def read_whole(
+    store: Store, run: str, series: SeriesRecord, *, until: int | None = None, most: int = WHOLE
+) -> Points:
+    """Return a scalar series as a snapshot shows it, up to the step `until`. Raises what the store raises.
+
+    A series with more than `most` points is read as pixels can show it.
+    """
+    pixels = None if series.count <= most else most // 4
     steps = None if until is None else (min(series.first_step, until), until)
     return store.points(run, series.root, series.source, series.tag, step_range=steps, pixels=pixels)
 

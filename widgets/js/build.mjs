@@ -1,6 +1,8 @@
-// Bundle the panel: `node build.mjs [FOLDER]`, by default into ../static.
-// panel.js is the module that anywidget imports; static.js is the script inside a saved notebook.
+// Bundle the panel and the server's pages: `node build.mjs [FOLDER]`, by default into ../static.
+// panel.js is the module that anywidget imports; static.js is the script inside a saved notebook. Of the pages, early.js runs
+// before anything is painted, pages.js and pages.css are the rest.
 
+import { copyFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -27,9 +29,16 @@ const shared = {
   target,
   charset: "utf8",
   legalComments: "none",
-  plugins: [cssAsText],
 };
+const plugins = [cssAsText];
 await Promise.all([
-  build({ ...shared, entryPoints: { panel: "src/widget.ts" }, format: "esm" }),
-  build({ ...shared, entryPoints: { static: "src/static.ts" }, format: "iife" }),
+  build({ ...shared, plugins, entryPoints: { panel: "src/widget.ts" }, format: "esm" }),
+  build({ ...shared, plugins, entryPoints: { static: "src/static.ts" }, format: "iife" }),
+  build({
+    ...shared,
+    entryPoints: { pages: "src/pages/main.ts", early: "src/pages/early.ts" },
+    format: "iife",
+  }),
+  build({ ...shared, entryPoints: { pages: "src/pages/pages.css" } }),
 ]);
+await copyFile(`${here}/src/pages/icon.svg`, `${folder}/icon.svg`);

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["clear_cookie", "session_of", "set_cookie"]
 
-COOKIE = "runcast"
+COOKIE = "runcast_session"
 
-SECURE_COOKIE = "__Host-runcast"
+SECURE_COOKIE = "__Host-runcast_session"
 """Over https: with this prefix a browser takes it from this host only, not from another one of its domain, nor without TLS."""
 
 

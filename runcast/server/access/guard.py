@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from runcast.server.access.names import check_project_name
 from runcast.server.access.policy import (
     Action,
     Anonymous,
@@ -31,7 +32,6 @@ from runcast.server.access.policy import (
     sees,
     visible,
 )
-from runcast.server.access.projects import check_project_name
 
 if TYPE_CHECKING:
     from runcast.server.access.access import Access

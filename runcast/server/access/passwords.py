@@ -9,7 +9,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from runcast.server.access.errors import BadRequest
 
-__all__ = ["LEAST", "check_password", "hash_password", "verify"]
+__all__ = ["LEAST", "MOST", "check_password", "hash_password", "verify"]
 
 LEAST = 10
 """Characters that a password has at least; there are no other rules, as NIST SP 800-63B advises."""

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import func, select
 
 from runcast.server.access import schema
-from runcast.server.access.errors import BadRequest, Conflict, NotFound
+from runcast.server.access.errors import Conflict, NotFound
 from runcast.server.access.ground import insert_new
+from runcast.server.access.names import check_project_name, is_text
 from runcast.server.access.policy import Project, Role, Run
+from runcast.settings import RUN_ID
 from runcast.store import schema as store
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from runcast.server.access.ground import Ground
 
-__all__ = ["Member", "ProjectRecord", "Projects", "Visibility", "check_project_name"]
+__all__ = ["Member", "ProjectRecord", "Projects", "Visibility"]
 
 Visibility = Literal["private", "server"]
 """Who may view a project without being a member: nobody, or every user of the server but guests."""
@@ -57,12 +59,16 @@ class Projects:
 
     def of_run(self, run: str) -> Run | None:
         """Return a run with its project, None if there is no such run."""
+        if not RUN_ID.fullmatch(run):
+            return None
         with self._ground.read() as connection:
             project = connection.scalar(select(_run.project).where(_run.id == run))
         return None if project is None else Run(run, project)
 
     def known(self, name: str) -> Project:
         """Return a project as a resource, saying whether anyone made it, or a run is in it."""
+        if not is_text(name):
+            return Project(name, known=False)
         with self._ground.read() as connection:
             found = connection.execute(select(_project.name).where(_project.name == name)).first()
             if found is None:
@@ -140,15 +146,6 @@ class Projects:
         """Make a project of one that has runs only, when an admin first decides about it."""
         values = {"name": name, "visibility": "private", "created": self._ground.now()}
         insert_new(connection, schema.project, values)
-
-
-def check_project_name(name: str) -> str:
-    """Return a project's name. Raises `BadRequest` for one that cannot be a name on a server."""
-    if not 0 < len(name) <= 200 or not name.isprintable() or name != name.strip() or name in {".", ".."}:
-        raise BadRequest(
-            f"{name!r} cannot be a project's name: it has 1 to 200 characters, all on one line, and no spaces around it"
-        )
-    return name
 
 
 def _record(row: Any) -> ProjectRecord:

@@ -9,9 +9,10 @@ from sqlalchemy import or_, select
 
 from runcast.server.access import schema
 from runcast.server.access.errors import NotFound
+from runcast.server.access.names import check_label
 from runcast.server.access.policy import Project, Run, ShareLink
 from runcast.server.access.secrets import digest, new_secret
-from runcast.server.access.tokens import check_expiry, check_label
+from runcast.server.access.tokens import check_expiry
 from runcast.store import schema as store
 
 if TYPE_CHECKING:

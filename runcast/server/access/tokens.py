@@ -9,14 +9,14 @@ from sqlalchemy import select
 
 from runcast.server.access import schema
 from runcast.server.access.errors import BadRequest, NotFound
+from runcast.server.access.names import check_label, check_project_name
 from runcast.server.access.policy import Scope
-from runcast.server.access.projects import check_project_name
 from runcast.server.access.secrets import digest, new_secret
 
 if TYPE_CHECKING:
     from runcast.server.access.ground import Ground
 
-__all__ = ["TokenRecord", "Tokens", "check_expiry", "check_label"]
+__all__ = ["TokenRecord", "Tokens", "check_expiry"]
 
 _token = schema.token.c
 
@@ -81,16 +81,6 @@ class Tokens:
         with self._ground.change() as connection:
             if not connection.execute(schema.token.delete().where(_token.id == token)).rowcount:
                 raise NotFound(f"there is no token {token}; `runcast token list` shows which there are")
-
-
-def check_label(name: str, what: str) -> str:
-    """Return a name that people give to tokens and shares, trimmed. Raises `BadRequest`."""
-    name = name.strip()
-    if not name or len(name) > 100 or not name.isprintable():
-        raise BadRequest(
-            f"{name!r} cannot be the name of {what}: it has 1 to 100 characters, all on one line"
-        )
-    return name
 
 
 def check_expiry(expires: float | None, now: float) -> float | None:

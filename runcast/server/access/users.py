@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
 from runcast.server.access import schema
-from runcast.server.access.errors import BadRequest, Conflict, NotFound, Unauthorized
+from runcast.server.access.errors import Conflict, NotFound, Unauthorized
 from runcast.server.access.ground import insert_new
+from runcast.server.access.names import check_user_name, is_text
 from runcast.server.access.passwords import check_password, hash_password
 from runcast.server.access.policy import Standing
 from runcast.server.access.secrets import digest, is_secret, new_secret
@@ -27,9 +27,6 @@ LINK_LASTS = 7 * 86400.0
 
 SETUP_LASTS = 86400.0
 """Seconds that the link for the first admin can be used; starting the server again makes another one."""
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
-_RESERVED = {"me"}
 
 _user = schema.user.c
 _link = schema.link.c
@@ -86,7 +83,7 @@ class Users:
 
     def add(self, name: str, standing: Standing = Standing.MEMBER) -> tuple[UserRecord, str]:
         """Add a user without a password; return it with the secret of its invitation. Raises `Conflict` if it is there."""
-        name = _checked(name)
+        name = check_user_name(name)
         values = {"name": name, "standing": standing, "created": self._ground.now()}
         with self._ground.change() as connection:
             if not insert_new(connection, schema.user, values):
@@ -144,7 +141,7 @@ class Users:
         password or a name that cannot be used, in which case the link can still be.
         """
         link = self.look(secret)
-        name = _checked(name or "") if link.user is None else link.user
+        name = check_user_name(name or "") if link.user is None else link.user
         check_password(password, name)
         hashed = hash_password(password)  # slow, so not while others wait to write
         with self._ground.change() as connection:
@@ -185,24 +182,16 @@ def set_password(connection: Connection, user: int, hashed: str) -> None:
 
 
 def _row(connection: Connection, name: str) -> Any:
-    row = connection.execute(select(schema.user).where(_user.name == name.strip().lower())).first()
+    row = None
+    if is_text(name):
+        row = connection.execute(select(schema.user).where(_user.name == name.strip().lower())).first()
     if row is None:
-        raise NotFound(f"there is no user {name!r}; `runcast users list` shows who is there")
+        raise NotFound(f"there is no user {name[:80]!r}; `runcast users list` shows who is there")
     return row
 
 
 def _record(row: Any) -> UserRecord:
     return UserRecord(row.id, row.name, Standing(row.standing), row.created, row.password is None)
-
-
-def _checked(name: str) -> str:
-    name = name.strip().lower()
-    if not _NAME.fullmatch(name) or name in _RESERVED:
-        raise BadRequest(
-            f"{name!r} cannot be a user's name: use letters, digits and . _ @ + -, beginning with a letter or digit, "
-            "at most 64 of them"
-        )
-    return name
 
 
 def _keep_an_admin(connection: Connection, row: Any) -> None:

@@ -255,4 +255,4 @@ def _knows_who(scheme: str, options: dict[str, str]) -> bool:
 def _first_line(error: BaseException) -> str:
     """Return what an error of obstore says, without its internals, nor an address's query, which may be a secret."""
     said = str(error).split("\n", 1)[0].partition(": <?xml")[0]
-    return re.sub(r"(https?://[^\s?]*)\?\S*", r"\1", said).strip()
+    return re.sub(r"(https?://[^\s?]*)\?\S*", r"\1", said).strip(" :")

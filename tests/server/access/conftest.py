@@ -28,7 +28,8 @@ from runcast.server.access import (
     run_in_path,
     the_server,
 )
-from runcast.server.access.routes import EXCEPTION_HANDLERS, routes
+from runcast.server.access.routes import ENDPOINTS, EXCEPTION_HANDLERS
+from runcast.server.api.operation import routes
 from runcast.server.errors import EXCEPTION_HANDLERS as OTHERS
 from runcast.server.limits import Limits
 from runcast.store.database import Database
@@ -105,7 +106,7 @@ class Place:
             Route("/runs/{id}", write, methods=["PATCH"]),
         ]
         app = Starlette(
-            routes=[Mount("/api/v1", routes=[*routes(), *runs])],
+            routes=[Mount("/api/v1", routes=[*routes(ENDPOINTS), *runs])],
             exception_handlers={**OTHERS, **EXCEPTION_HANDLERS},
         )
         app.state.access = access
@@ -140,7 +141,7 @@ class Place:
         login = self.access.sessions.open(user)
         client = self.client(**more)
         secure = str(client.base_url).startswith("https")
-        client.cookies.set("__Host-runcast" if secure else "runcast", login.secret)
+        client.cookies.set("__Host-runcast_session" if secure else "runcast_session", login.secret)
         client.headers[CSRF_HEADER] = client.get("session").json()["csrf"]
         return client
 

@@ -88,12 +88,12 @@ def test_a_planted_session_is_never_logged_in(place: Place) -> None:
     planted = place.access.sessions.open(ada).secret  # the attacker's own, or an old one
     for cookie in (planted, "rcx_" + "a" * 43, "made-up"):
         client = place.client()
-        client.cookies.set("runcast", cookie)
+        client.cookies.set("runcast_session", cookie)
         answer = client.post("session", json={"name": "ada", "password": PASSWORD})
         assert answer.status_code == 200
         assert cookie not in answer.headers["set-cookie"]
         old = place.client()
-        old.cookies.set("runcast", cookie)
+        old.cookies.set("runcast_session", cookie)
         assert old.get("session").status_code == 401
         place.access.sessions._throttle._attempts.clear()
 
@@ -106,7 +106,7 @@ def test_the_cookie_is_out_of_reach(place: Place, base: str) -> None:
     answer = client.post("session", json={"name": "ada", "password": PASSWORD})
     name, *flags = [part.strip().lower() for part in answer.headers["set-cookie"].split(";")]
     secure = base.startswith("https")
-    assert name.startswith("__host-runcast=rcx_" if secure else "runcast=rcx_")
+    assert name.startswith("__host-runcast_session=rcx_" if secure else "runcast_session=rcx_")
     assert {"httponly", "samesite=lax", "path=/"} <= set(flags)
     assert ("secure" in flags) is secure
     assert not any(flag.startswith("domain") for flag in flags)
@@ -126,7 +126,7 @@ def test_a_session_over_tls_is_not_taken_from_a_cookie_that_anyone_may_set(team:
     """Another host of the domain, or a page without TLS, can set the plain cookie: over TLS it is not looked at."""
     place: Place = team.place
     client = place.client(base="https://runcast.test")
-    client.cookies.set("runcast", place.access.sessions.open(team.ada).secret)
+    client.cookies.set("runcast_session", place.access.sessions.open(team.ada).secret)
     assert client.get("session").status_code == 401
 
 
@@ -296,12 +296,12 @@ def test_forwarded_headers_count_only_from_a_trusted_proxy(place: Place) -> None
         place.access.sessions._throttle._attempts.clear()
         right = {"name": "ada", "password": PASSWORD}
         answer = httpx.post(f"http://127.0.0.1:{port}/api/v1/session", json=right, headers=forwarded)
-        assert answer.headers["set-cookie"].startswith("runcast=")
+        assert answer.headers["set-cookie"].startswith("runcast_session=")
     place.access.sessions._throttle._attempts.clear()
     with served(place.app, proxy_headers=True, forwarded_allow_ips="127.0.0.1") as port:
         assert attempts(port) == [401] * 6
         answer = httpx.post(f"http://127.0.0.1:{port}/api/v1/session", json=right, headers=forwarded)
-        assert answer.headers["set-cookie"].startswith("__Host-runcast=")
+        assert answer.headers["set-cookie"].startswith("__Host-runcast_session=")
 
 
 def test_no_secret_reaches_a_log(team: Any, caplog: pytest.LogCaptureFixture) -> None:

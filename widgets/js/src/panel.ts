@@ -3,18 +3,21 @@ import { atEnd, h, listen } from "./dom.ts";
 import type { Feed } from "./feed.ts";
 import { Header } from "./header.ts";
 import { Palette } from "./palette.ts";
-import css from "./panel.css";
 import { RunPage } from "./run_page.ts";
 import { SystemPage } from "./system_page.ts";
-import { Tabs } from "./tabs.ts";
+import { type Page, Tabs } from "./tabs.ts";
 import { TensorBoardPage } from "./tensorboard_page.ts";
 import { followTheme } from "./theme.ts";
 import { Tooltip } from "./tooltip.ts";
 
 export interface PanelOptions {
-  /** The panel is never higher than this, in pixels; what is longer scrolls inside. */
-  readonly height: number;
+  /** The panel is never higher than this, in pixels; what is longer scrolls inside. `null`: it is as high as its place. */
+  readonly height: number | null;
   readonly tensorboard: boolean;
+  /** The style sheet to bring along; `null` where the page has it. */
+  readonly css: string | null;
+  /** Tabs behind the panel's own. */
+  readonly more?: readonly Page[];
 }
 
 export const DEFAULT_HEIGHT = 560;
@@ -27,7 +30,8 @@ export function showPanel(
   life: AbortSignal,
 ): void {
   const panel = h("div", { class: "runcast" });
-  panel.style.setProperty("--rc-height", `${options.height}px`);
+  if (options.height === null) panel.classList.add("rc-filling");
+  else panel.style.setProperty("--rc-height", `${options.height}px`);
   const palette = new Palette();
   const tooltip = new Tooltip(panel);
   const where = options.tensorboard ? "open the TensorBoard tab" : "TensorBoard shows them";
@@ -39,11 +43,12 @@ export function showPanel(
     system,
     ...(options.tensorboard ? [new TensorBoardPage(feed, life)] : []),
     new RunPage(feed, life),
+    ...(options.more ?? []),
   ];
   const tabs = new Tabs(pages, life);
   const warnings = h("div", { class: "rc-warnings" });
   panel.append(
-    h("style", {}, css),
+    ...(options.css === null ? [] : [h("style", {}, options.css)]),
     h("div", { class: "rc-top" }, new Header(feed, life).element, tabs.bar),
     warnings,
     tabs.body,

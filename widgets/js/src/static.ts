@@ -1,6 +1,7 @@
 /** The script inside a saved notebook: `runcastStatic.mount(element, form)` shows a panel that needs no kernel. */
 
 import type { StaticForm } from "./frame.ts";
+import css from "./panel.css";
 import { DEFAULT_HEIGHT, showPanel } from "./panel.ts";
 import { holdFeed } from "./registry.ts";
 
@@ -25,7 +26,7 @@ function mount(element: HTMLElement, form: StaticForm): () => void {
   const feed = holdFeed(`static:${uid}`, life.signal);
   feed.load(form);
   element.replaceChildren();
-  showPanel(element, feed, { height: DEFAULT_HEIGHT, tensorboard: false }, life.signal);
+  showPanel(element, feed, { height: DEFAULT_HEIGHT, tensorboard: false, css }, life.signal);
   return () => {
     life.abort();
     globalThis.__runcastForms?.delete(element);

@@ -2,6 +2,7 @@
 
 import { atEnd } from "./dom.ts";
 import { type Buffer, isRecord, numberOr, type RunFacts } from "./frame.ts";
+import css from "./panel.css";
 import { DEFAULT_HEIGHT, showPanel } from "./panel.ts";
 import { holdFeed } from "./registry.ts";
 
@@ -50,7 +51,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   showPanel(
     el,
     feed,
-    { height: numberOr(height, DEFAULT_HEIGHT), tensorboard: tensorboard !== false },
+    { height: numberOr(height, DEFAULT_HEIGHT), tensorboard: tensorboard !== false, css },
     life.signal,
   );
   if (feed.seriesById.size === 0) feed.askForSnapshot?.();

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runcast.server.access.errors import BadRequest
+from runcast.server.access.errors import BadRequest, NotFound
+from runcast.server.access.names import is_text
 from runcast.server.body import read_json
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-__all__ = ["Fields", "read_fields", "word"]
+__all__ = ["Fields", "number_in_path", "read_fields", "word"]
 
 E = TypeVar("E", bound="IntEnum")
 
@@ -43,8 +44,8 @@ class Fields:
         found = self._body.pop(name, None)
         if found is not None and not isinstance(found, str):
             raise BadRequest(f"{name!r} must be a text")
-        if found is not None and "\x00" in found:
-            raise BadRequest(f"{name!r} must not have NUL characters")
+        if found is not None and not is_text(found):
+            raise BadRequest(f"{name!r} has characters that cannot be kept (NUL, or half a character)")
         return found
 
     def maybe_number(self, name: str) -> float | None:
@@ -68,6 +69,14 @@ class Fields:
         """Raise `BadRequest` if there are fields that nobody took."""
         if self._body:
             raise BadRequest(f"unknown fields: {', '.join(sorted(self._body))}")
+
+
+def number_in_path(request: Request, name: str) -> int:
+    """Return a number in the path. Raises `NotFound` for one that no row has."""
+    number: int = request.path_params[name]
+    if number >= 2**31:
+        raise NotFound(f"there is no {name} {number}")
+    return number
 
 
 def word(value: IntEnum) -> str:

@@ -16,8 +16,10 @@ from runcast.server.access.guard import (
     visible_to,
 )
 from runcast.server.access.policy import Action, Project, Role, Token, User, allowed
+from runcast.server.access.routes import schemas
 from runcast.server.access.routes.fields import read_fields, word
 from runcast.server.access.routes.shapes import member_shape
+from runcast.server.api.operation import NOTHING, operation
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -25,30 +27,39 @@ if TYPE_CHECKING:
     from runcast.server.access.policy import Actor
     from runcast.server.access.projects import ProjectRecord, Visibility
 
-__all__ = [
-    "change_project",
-    "create_project",
-    "list_members",
-    "list_projects",
-    "remove_member",
-    "remove_project",
-    "set_member",
-    "show_project",
-]
+__all__ = ["ENDPOINTS"]
+
+GROUP = "access"
 
 
+@operation(
+    "GET",
+    "/projects",
+    "List projects",
+    group=GROUP,
+    description="Those that one may see, with their numbers of runs, when the `latest` began, and what one `may` do there.",
+    answers={200: schemas.PROJECTS},
+)
 @requires(Action.LIST, the_server)
 async def list_projects(request: Request) -> Response:
-    """List the projects that one may see, with their numbers of runs, and what one may do there (`may`)."""
     access = access_of(request)
     shown = await visible_to(request)
     found = await access.run(access.projects.all, shown.projects)
     return JSONResponse({"projects": [_shape(request.state.actor, each) for each in found]})
 
 
+@operation(
+    "POST",
+    "/projects",
+    "Make a project",
+    group=GROUP,
+    description="Its maker is its owner. The first run that names a project makes it, too.",
+    body=schemas.NEW_PROJECT,
+    answers={201: schemas.PROJECT_SHAPE},
+    errors={409: "There is a project of this name."},
+)
 @requires(Action.CREATE_PROJECT, the_server)
 async def create_project(request: Request) -> Response:
-    """Make a project, to be its owner."""
     access = access_of(request)
     fields = await read_fields(request)
     name, visibility = fields.text("name"), _visibility(fields.maybe_text("visibility") or "private")
@@ -65,15 +76,24 @@ async def create_project(request: Request) -> Response:
     return await _project(request, name, 201)
 
 
+@operation(
+    "GET", "/projects/{name:path}", "Show a project", group=GROUP, answers={200: schemas.PROJECT_SHAPE}
+)
 @requires(Action.VIEW, project_in_path)
 async def show_project(request: Request) -> Response:
-    """Show a project."""
     return await _project(request, request.path_params["name"])
 
 
+@operation(
+    "PATCH",
+    "/projects/{name:path}",
+    "Change who may view a project",
+    group=GROUP,
+    body=schemas.CHANGED_PROJECT,
+    answers={200: schemas.PROJECT_SHAPE},
+)
 @requires(Action.MANAGE, project_in_path)
 async def change_project(request: Request) -> Response:
-    """Let only members view the project (`visibility` is `private`), or every user of the server but guests (`server`)."""
     access = access_of(request)
     fields = await read_fields(request)
     visibility = _visibility(fields.text("visibility"))
@@ -83,25 +103,46 @@ async def change_project(request: Request) -> Response:
     return await _project(request, name)
 
 
+@operation(
+    "DELETE",
+    "/projects/{name:path}",
+    "Remove a project that has no runs",
+    group=GROUP,
+    answers={204: NOTHING},
+    errors={409: "There are runs in it."},
+)
 @requires(Action.MANAGE, project_in_path)
 async def remove_project(request: Request) -> Response:
-    """Remove a project that has no runs."""
     access = access_of(request)
     await access.run(access.projects.remove, request.path_params["name"])
     return Response(status_code=204)
 
 
+@operation(
+    "GET",
+    "/projects/{name:path}/members",
+    "List a project's members",
+    group=GROUP,
+    answers={200: schemas.MEMBERS},
+)
 @requires(Action.SEE_MEMBERS, project_in_path)
 async def list_members(request: Request) -> Response:
-    """List a project's members and their roles."""
     access = access_of(request)
     members = await access.run(access.projects.members, request.path_params["name"])
     return JSONResponse({"members": [member_shape(each) for each in members]})
 
 
+@operation(
+    "PUT",
+    "/projects/{name:path}/members/{user}",
+    "Make a user a member of a project",
+    group=GROUP,
+    body=schemas.ROLE,
+    answers={200: schemas.MEMBER},
+    errors={409: "It is the only owner."},
+)
 @requires(Action.MANAGE, project_in_path)
 async def set_member(request: Request) -> Response:
-    """Make a user a member of the project, in a `role` (`viewer`, `writer`, `owner`)."""
     access = access_of(request)
     fields = await read_fields(request)
     role = fields.choice("role", Role)
@@ -111,9 +152,17 @@ async def set_member(request: Request) -> Response:
     return JSONResponse({"user": user.name, "role": word(role)})
 
 
+@operation(
+    "DELETE",
+    "/projects/{name:path}/members/{user}",
+    "Take a user out of a project",
+    group=GROUP,
+    description="Oneself, or for owners anyone.",
+    answers={204: NOTHING},
+    errors={409: "It is the only owner."},
+)
 @requires(Action.SEE_MEMBERS, project_in_path)
 async def remove_member(request: Request) -> Response:
-    """Take a user out of the project: oneself, or for owners anyone."""
     access = access_of(request)
     actor, name = request.state.actor, request.path_params["user"]
     if not (isinstance(actor, User) and actor.name == name):
@@ -149,3 +198,15 @@ def _visibility(text: str) -> Visibility:
     if text not in {"private", "server"}:
         raise BadRequest("`visibility` is `private` (members only) or `server` (every user but guests)")
     return cast("Visibility", text)
+
+
+ENDPOINTS = (
+    list_projects,
+    create_project,
+    list_members,
+    set_member,
+    remove_member,
+    show_project,
+    change_project,
+    remove_project,
+)

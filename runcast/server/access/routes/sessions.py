@@ -10,9 +10,12 @@ from runcast.server.access.cookies import clear_cookie, session_of, set_cookie
 from runcast.server.access.errors import BadRequest, Unauthorized
 from runcast.server.access.guard import access_of, authenticate, open_to_all, requires, the_server
 from runcast.server.access.policy import Account, Action, Share, Token, User
+from runcast.server.access.routes import schemas
 from runcast.server.access.routes.fields import read_fields
 from runcast.server.access.routes.shapes import actor_shape, user_shape
 from runcast.server.access.secrets import csrf_token
+from runcast.server.api.operation import NOTHING, header, operation, query
+from runcast.server.api.schemas import TEXT
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -20,16 +23,9 @@ if TYPE_CHECKING:
     from runcast.server.access.policy import Resource
     from runcast.server.access.sessions import Login
 
-__all__ = [
-    "change_password",
-    "log_in",
-    "log_out",
-    "own_account",
-    "set_up",
-    "show_session",
-    "show_setup",
-    "user_in_path",
-]
+__all__ = ["ENDPOINTS", "own_account", "user_in_path"]
+
+GROUP = "access"
 
 
 async def own_account(request: Request) -> Resource:
@@ -50,9 +46,18 @@ async def user_in_path(request: Request) -> Resource:
     return Account((await access.run(access.users.find, request.path_params["user"])).id)
 
 
+@operation(
+    "GET",
+    "/setup",
+    "Say whether the server waits to be set up",
+    group=GROUP,
+    description="With `Authorization: Setup SECRET`, what that link is for.",
+    parameters=(header("Authorization", TEXT, "`Setup SECRET`"),),
+    answers={200: schemas.SETUP_STATE},
+    errors={400: "The `Authorization` is of another kind.", 401: "The link is not valid (any more)."},
+)
 @open_to_all
 async def show_setup(request: Request) -> Response:
-    """Say whether the server waits to be set up; with `Authorization: Setup SECRET`, what that link is for."""
     access = access_of(request)
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if not scheme:
@@ -64,9 +69,18 @@ async def show_setup(request: Request) -> Response:
     return JSONResponse({"kind": kind, "user": link.user, "expires": link.expires})
 
 
+@operation(
+    "POST",
+    "/setup",
+    "Set a password with a link, and log in",
+    group=GROUP,
+    description="That uses the link up. The first admin chooses a `name`.",
+    body=schemas.SETUP,
+    answers={200: schemas.LOGGED_IN},
+    errors={401: "The link is not valid (any more).", 403: "The request comes from another site's page."},
+)
 @open_to_all
 async def set_up(request: Request) -> Response:
-    """Set a password with a link, which that uses up, and log in. The first admin chooses a `name`."""
     access = access_of(request)
     access.check_origin(request)
     fields = await read_fields(request)
@@ -76,9 +90,22 @@ async def set_up(request: Request) -> Response:
     return await _logged_in(request, await access.run(access.sessions.open, user))
 
 
+@operation(
+    "POST",
+    "/session",
+    "Log in",
+    group=GROUP,
+    description="The answer sets the cookie of a new session.",
+    body=schemas.LOGIN,
+    answers={200: schemas.LOGGED_IN},
+    errors={
+        401: "The name or the password is wrong.",
+        403: "The request comes from another site's page.",
+        429: "Too many attempts; `Retry-After` says when to try again.",
+    },
+)
 @open_to_all
 async def log_in(request: Request) -> Response:
-    """Log in with `name` and `password`: the answer sets the session's cookie."""
     access = access_of(request)
     access.check_origin(request)
     fields = await read_fields(request)
@@ -88,18 +115,32 @@ async def log_in(request: Request) -> Response:
     return await _logged_in(request, login)
 
 
+@operation(
+    "GET",
+    "/session",
+    "Say who sends the request",
+    group=GROUP,
+    description="A browser gets the `csrf` to send in `X-Runcast-CSRF` with all that changes something.",
+    answers={200: schemas.ACTOR},
+)
 @requires(Action.LIST, the_server)
 async def show_session(request: Request) -> Response:
-    """Say who sends the request; a browser gets the `csrf` to send in `X-Runcast-CSRF` with all that changes something."""
     shape = actor_shape(request.state.actor)
     if request.state.credential.session:
         shape |= {"csrf": csrf_token(session_of(request) or "")}
     return JSONResponse(shape, headers={"Cache-Control": "no-store"})
 
 
+@operation(
+    "DELETE",
+    "/session",
+    "Log out",
+    group=GROUP,
+    parameters=(query("everywhere", {"enum": ["true", "false"]}, "All sessions of the user."),),
+    answers={204: NOTHING},
+)
 @requires(Action.MANAGE_ACCOUNT, own_account)
 async def log_out(request: Request) -> Response:
-    """End the session; with `?everywhere=true` all sessions of the user."""
     access = access_of(request)
     if request.query_params.get("everywhere") == "true":
         await access.run(access.sessions.close_all, request.state.actor.id)
@@ -110,9 +151,18 @@ async def log_out(request: Request) -> Response:
     return response
 
 
+@operation(
+    "PUT",
+    "/users/{user}/password",
+    "Change one's password",
+    group=GROUP,
+    description="All sessions end, and a new one begins.",
+    body=schemas.NEW_PASSWORD,
+    answers={200: schemas.LOGGED_IN},
+    errors={429: "Too many attempts; `Retry-After` says when to try again."},
+)
 @requires(Action.MANAGE_ACCOUNT, user_in_path)
 async def change_password(request: Request) -> Response:
-    """Change one's password from `old` to `new`; all sessions end, and a new one begins."""
     access = access_of(request)
     fields = await read_fields(request)
     old, new = fields.text("old"), fields.text("new")
@@ -139,3 +189,6 @@ async def _logged_in(request: Request, login: Login) -> Response:
 def _address(request: Request) -> str:
     """Return the client's address, as the server takes it: a trusted proxy's word for it counts, nobody else's."""
     return "" if request.client is None else request.client.host
+
+
+ENDPOINTS = (show_setup, set_up, show_session, log_in, log_out, change_password)

@@ -9,15 +9,20 @@ from starlette.responses import JSONResponse, Response
 from runcast.server.access.errors import BadRequest, NotFound
 from runcast.server.access.guard import access_of, requires
 from runcast.server.access.policy import Action, Token
-from runcast.server.access.routes.fields import read_fields
+from runcast.server.access.routes import schemas
+from runcast.server.access.routes.fields import number_in_path, read_fields
 from runcast.server.access.routes.shapes import share_shape
+from runcast.server.api.operation import NOTHING, operation, query
+from runcast.server.api.schemas import RUN_ID, TEXT
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from runcast.server.access.policy import Resource
 
-__all__ = ["create_share", "list_shares", "revoke_share"]
+__all__ = ["ENDPOINTS"]
+
+GROUP = "access"
 
 
 async def target_in_query(request: Request) -> Resource:
@@ -36,23 +41,39 @@ async def target_in_body(request: Request) -> Resource:
 async def share_in_path(request: Request) -> Resource:
     """The link that the path names. Raises `NotFound`."""
     access = access_of(request)
-    return await access.run(access.shares.find, request.path_params["share"])
+    return await access.run(access.shares.find, number_in_path(request, "share"))
 
 
+@operation(
+    "GET",
+    "/shares",
+    "List links",
+    group=GROUP,
+    description="Those to a run, or to a project and its runs.",
+    parameters=(
+        query("run", RUN_ID, "To this run."),
+        query("project", TEXT, "To this project and its runs; a run or a project is named, not both."),
+    ),
+    answers={200: schemas.SHARES},
+)
 @requires(Action.SHARE, target_in_query)
 async def list_shares(request: Request) -> Response:
-    """List the links to a run (`?run=`), or to a project and its runs (`?project=`)."""
     access = access_of(request)
     found = await access.run(access.shares.all, request.state.resource)
     return JSONResponse({"shares": [share_shape(each) for each in found]})
 
 
+@operation(
+    "POST",
+    "/shares",
+    "Make a link",
+    group=GROUP,
+    description="To a run or to a project: whoever has it may look, without an account. It holds while its maker may share that.",
+    body=schemas.NEW_SHARE,
+    answers={201: schemas.MADE_SHARE},
+)
 @requires(Action.SHARE, target_in_body)
 async def create_share(request: Request) -> Response:
-    """Make a link to a `run` or a `project`, with a `name` for those who see the list, and an end (`expires`) or none.
-
-    The answer has the `link` and its `secret`, which are not shown again.
-    """
     access = access_of(request)
     fields = request.state.fields
     name, expires = fields.maybe_text("name") or "", fields.maybe_number("expires")
@@ -66,11 +87,18 @@ async def create_share(request: Request) -> Response:
     return JSONResponse(shape, 201, {"Cache-Control": "no-store"})
 
 
+@operation(
+    "DELETE",
+    "/shares/{share:int}",
+    "Revoke a link",
+    group=GROUP,
+    description="One's own, or for the project's owners any.",
+    answers={204: NOTHING},
+)
 @requires(Action.SHARE, share_in_path)
 async def revoke_share(request: Request) -> Response:
-    """Make a link worthless: one's own, or for the project's owners any."""
     access = access_of(request)
-    await access.run(access.shares.revoke, request.path_params["share"])
+    await access.run(access.shares.revoke, number_in_path(request, "share"))
     return Response(status_code=204)
 
 
@@ -84,3 +112,6 @@ async def _target(request: Request, run: str | None, project: str | None) -> Res
     if found is None:
         raise NotFound(f"run {run} was not found")
     return found
+
+
+ENDPOINTS = (list_shares, create_share, revoke_share)

@@ -8,27 +8,38 @@ from starlette.responses import JSONResponse, Response
 
 from runcast.server.access.guard import access_of, authorize, requires
 from runcast.server.access.policy import Account, Action, Scope, Server
-from runcast.server.access.routes.fields import read_fields
+from runcast.server.access.routes import schemas
+from runcast.server.access.routes.fields import number_in_path, read_fields
 from runcast.server.access.routes.sessions import own_account
 from runcast.server.access.routes.shapes import token_shape
+from runcast.server.api.operation import NOTHING, operation, query
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from runcast.server.access.policy import Resource
 
-__all__ = ["create_token", "list_tokens", "revoke_token"]
+__all__ = ["ENDPOINTS"]
+
+GROUP = "access"
 
 
 async def owner_of_token(request: Request) -> Resource:
     """The account of the user whose token the path names. Raises `NotFound`."""
     access = access_of(request)
-    return Account(await access.run(access.tokens.owner, request.path_params["token"]))
+    return Account(await access.run(access.tokens.owner, number_in_path(request, "token")))
 
 
+@operation(
+    "GET",
+    "/tokens",
+    "List one's API tokens",
+    group=GROUP,
+    parameters=(query("all", {"enum": ["true", "false"]}, "Everyone's, for admins."),),
+    answers={200: schemas.TOKENS},
+)
 @requires(Action.MANAGE_ACCOUNT, own_account)
 async def list_tokens(request: Request) -> Response:
-    """List one's tokens; with `?all=true` everyone's, for admins."""
     access = access_of(request)
     user: int | None = request.state.actor.id
     if request.query_params.get("all") == "true":
@@ -37,12 +48,17 @@ async def list_tokens(request: Request) -> Response:
     return JSONResponse({"tokens": [token_shape(each) for each in await access.run(access.tokens.all, user)]})
 
 
+@operation(
+    "POST",
+    "/tokens",
+    "Make an API token",
+    group=GROUP,
+    description="For those who are logged in: no token makes another. It does what its user may, as far as its `scope` goes, in one `project` or in all.",
+    body=schemas.NEW_TOKEN,
+    answers={201: schemas.MADE_TOKEN},
+)
 @requires(Action.MANAGE_ACCOUNT, own_account)
 async def create_token(request: Request) -> Response:
-    """Make a token with a `name` and a `scope` (`read`, `write`, `admin`), for one `project` or all, with an end (`expires`) or none.
-
-    The answer has its `secret`, which is not shown again.
-    """
     access = access_of(request)
     fields = await read_fields(request)
     name, scope = fields.text("name"), fields.choice("scope", Scope)
@@ -55,9 +71,19 @@ async def create_token(request: Request) -> Response:
     return JSONResponse(shape, 201, {"Cache-Control": "no-store"})
 
 
+@operation(
+    "DELETE",
+    "/tokens/{token:int}",
+    "Revoke an API token",
+    group=GROUP,
+    description="One's own, or for admins anyone's.",
+    answers={204: NOTHING},
+)
 @requires(Action.REVOKE_TOKEN, owner_of_token)
 async def revoke_token(request: Request) -> Response:
-    """Make a token worthless: one's own, or for admins anyone's."""
     access = access_of(request)
-    await access.run(access.tokens.revoke, request.path_params["token"])
+    await access.run(access.tokens.revoke, number_in_path(request, "token"))
     return Response(status_code=204)
+
+
+ENDPOINTS = (list_tokens, create_token, revoke_token)

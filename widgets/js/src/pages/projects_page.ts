@@ -1,0 +1,68 @@
+import { h } from "../dom.ts";
+import { countOf, formatAgo, formatCount } from "../format.ts";
+import type { Project } from "./api.ts";
+import type { App, Visit } from "./app.ts";
+import { address } from "./base.ts";
+import { button, choice, field, onSubmit, textInput } from "./controls.ts";
+import { openDialog } from "./dialog.ts";
+import { firstSteps } from "./first_steps.ts";
+import { emptyState } from "./states.ts";
+
+/** Every project that one may see. */
+export async function projectsPage({ app, main, life }: Visit): Promise<void> {
+  app.place();
+  const projects = await app.api.projects();
+  const guest = app.session.user?.standing === "guest";
+  const make = button("New project", life, () => newProject(app, life), { icon: "add" });
+  main.append(h("div", { class: "title-line" }, h("h1", {}, "Projects"), ...(guest ? [] : [make])));
+  if (!projects.length) {
+    main.append(
+      guest
+        ? emptyState("empty", "No projects yet", "The owner of a project can add you to it.")
+        : emptyState("empty", "No projects yet", "A project is made with its first run.", firstSteps(life)),
+    );
+    return;
+  }
+  const newest = [...projects].sort((a, b) => (b.latest ?? b.created ?? 0) - (a.latest ?? a.created ?? 0));
+  main.append(h("ul", { class: "projects" }, ...newest.map(projectCard)));
+}
+
+function projectCard({ name, runs, latest, visibility }: Project): HTMLElement {
+  const facts = [
+    countOf(runs, "run"),
+    latest === null ? "" : `newest ${formatAgo(latest, Date.now() / 1000)}`,
+    visibility === "server" ? "seen by everyone here" : "",
+  ].filter(Boolean);
+  return h(
+    "li",
+    {},
+    h(
+      "a",
+      { href: address("projects", name), class: "project-card", title: `${name}: ${formatCount(runs)} runs` },
+      h("strong", {}, name),
+      h("span", { class: "soft" }, facts.join(" · ")),
+    ),
+  );
+}
+
+function newProject(app: App, page: AbortSignal): void {
+  const { body, life, close } = openDialog("New project", page);
+  const name = field("Name", textInput({ required: true, maxlength: "200" }));
+  const visibility = field("Who sees it", choice(VISIBILITIES, "private"));
+  const submit = button("Make project", life, () => {}, { tone: "primary", submit: true });
+  const cancel = button("Cancel", life, close);
+  const actions = h("div", { class: "actions" }, cancel, submit);
+  const form = h("form", { class: "form" }, name.element, visibility.element, actions);
+  onSubmit(form, submit, life, async () => {
+    const made = await app.api.createProject(
+      name.input.value.trim(),
+      visibility.input.value as Project["visibility"],
+    );
+    close();
+    app.go(address("projects", made.name));
+  });
+  body.append(form);
+  name.input.focus();
+}
+
+export const VISIBILITIES = { private: "Its members only", server: "Everyone who can log in here" };
