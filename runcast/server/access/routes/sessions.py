@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 
 from runcast.server.access.cookies import clear_cookie, session_of, set_cookie
-from runcast.server.access.errors import BadRequest, Unauthorized
+from runcast.server.access.errors import Unauthorized
 from runcast.server.access.guard import access_of, authenticate, open_to_all, requires, the_server
 from runcast.server.access.policy import Account, Action, Share, Token, User
 from runcast.server.access.routes import schemas
@@ -54,16 +54,14 @@ async def user_in_path(request: Request) -> Resource:
     description="With `Authorization: Setup SECRET`, what that link is for.",
     parameters=(header("Authorization", TEXT, "`Setup SECRET`"),),
     answers={200: schemas.SETUP_STATE},
-    errors={400: "The `Authorization` is of another kind.", 401: "The link is not valid (any more)."},
+    errors={401: "The link is not valid (any more)."},
 )
 @open_to_all
 async def show_setup(request: Request) -> Response:
     access = access_of(request)
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    if not scheme:
-        return JSONResponse({"needed": not await access.run(access.users.any)})
     if scheme.lower() != "setup":
-        raise BadRequest("`Authorization` is `Setup SECRET` here, or is left out")
+        return JSONResponse({"needed": not await access.run(access.users.any)})
     link = await access.run(access.users.look, secret)
     kind = "setup" if link.user is None else "reset" if link.is_reset else "invitation"
     return JSONResponse({"kind": kind, "user": link.user, "expires": link.expires})
