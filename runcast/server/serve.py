@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from runcast.errors import SettingsError
+from runcast.errors import SettingsError, StoreError
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-__all__ = ["KEEP_ALIVE", "STOP", "listen", "serve"]
+__all__ = ["KEEP_ALIVE", "STOP", "in_thread", "listen", "serve"]
 
 KEEP_ALIVE = 75
 """Seconds that an idle connection is kept: a recorder comes back within them, and a proxy in front closes first."""
@@ -59,7 +60,33 @@ def serve(
     X-Forwarded-For and -Proto count from the addresses in `trusted_proxies` (with commas between them, networks too) alone. At the
     end no more connections are taken, what is in flight is answered, streams are told to come back later, and appends committed.
     """
-    config = uvicorn.Config(
+    server = _Server(_config(app, root_path, trusted_proxies), app, started)
+    with _ended_by_signals():
+        server.run([listening])
+
+
+@contextlib.contextmanager
+def in_thread(
+    app: Starlette, host: str = "127.0.0.1", port: int = 0, *, trusted_proxies: str = ""
+) -> Iterator[str]:
+    """Serve from a thread of this process while the block lasts, which is given the server's address."""
+    ready = threading.Event()
+    with listen(host, port) as listening:
+        server = _Server(_config(app, "", trusted_proxies), app, ready.set)
+        thread = threading.Thread(target=server.run, args=([listening],), name="runcast-server")
+        thread.start()
+        try:
+            while not ready.wait(0.05):
+                if not thread.is_alive():
+                    raise StoreError("the server did not start; its log says why")
+            yield f"http://{host}:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _config(app: Starlette, root_path: str, trusted_proxies: str) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         http=_Protocol,
         ws="none",
@@ -73,8 +100,6 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=STOP,
     )
-    with _ended_by_signals():
-        _Server(config, app, started).run([listening])
 
 
 class _Server(uvicorn.Server):
