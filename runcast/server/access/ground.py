@@ -55,4 +55,6 @@ class Ground:
 def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
     """Insert a row, and say whether it is new: one that is there already stays as it is."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing()).rowcount == 1
+    insert = dialect.insert(table).values(values).on_conflict_do_nothing()
+    # SQLAlchemy counts inserted rows on request only.
+    return connection.execute(insert.execution_options(preserve_rowcount=True)).rowcount == 1
