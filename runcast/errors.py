@@ -9,6 +9,7 @@
     ├── StoreError           the place where runs live cannot be used
     │   ├── RunNotFound      no run has this id
     │   ├── SeriesNotFound   the run has no such series
+    │   ├── QueryError       a filter or an order that cannot be understood
     │   ├── RunLocked        another recorder holds the run
     │   ├── ServerUnreachable  a server does not answer, or cannot do its work just now: it is worth trying again
     │   └── AccessDenied     a server does not know the token, or does not let it do this
@@ -28,6 +29,7 @@ __all__ = [
     "JournalError",
     "LogdirError",
     "MissingPackage",
+    "QueryError",
     "RecorderError",
     "RunLocked",
     "RunNotFound",
@@ -79,6 +81,10 @@ class RunNotFound(StoreError):
 
 class SeriesNotFound(StoreError):
     """The run has no such series."""
+
+
+class QueryError(StoreError):
+    """A filter or an order of runs that cannot be understood."""
 
 
 class RunLocked(StoreError):

@@ -107,7 +107,7 @@ class PostgreSQL:
         while True:
             try:
                 psycopg.connect(self.url("postgres"), connect_timeout=5).close()
-            except psycopg.OperationalError:
+            except psycopg.OperationalError:  # noqa: PERF203 - a few rounds
                 assert self._process.poll() is None, "PostgreSQL did not start"
                 assert time.monotonic() < deadline, "PostgreSQL does not answer"
                 time.sleep(0.02)

@@ -40,6 +40,8 @@ class RunRecord:
     heartbeat: float | None = None
     config: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    trashed: float | None = None
+    """When it was put into the store's trash."""
 
     @property
     def summary(self) -> dict[str, Any]:

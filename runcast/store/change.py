@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -11,27 +12,33 @@ from sqlalchemy import bindparam, func, select
 from runcast.store import schema
 from runcast.store.forward import Forward
 from runcast.store.index import SourceIndex, read_spans
-from runcast.store.memory import FileMemory, SourceMemory
+from runcast.store.memory import FileMemory, Kept, SourceMemory
 from runcast.store.paths import FilePath
-from runcast.store.recent import DROP_RECENT, Parts, latest, read_recent
-from runcast.store.rows import ADD_RECENT, SET_FILE
+from runcast.store.recent import Parts, latest, read_recent
+from runcast.store.rows import ADD_RECENT, DROP_RECENT, SET_FILE
 from runcast.store.supersession import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from runcast.store.columns import Columns
     from runcast.store.forward import Growth
     from runcast.store.memory import RunMemory
     from runcast.store.rows import Rows
 
-__all__ = ["FILE_AT", "Change"]
+__all__ = ["FILE_AT", "Change", "fold_due"]
 
 MOST_GROUPS = 32
 """Groups of appends that are kept as they came: readers look into each of them."""
 
 MOST_POINTS = 20_000
 """Points that are kept in them."""
+
+MOST_AGE = 60.0
+"""Seconds for which they are kept when the next come; so long runs are ordered by values that have moved on."""
+
+FOLD_SHARE = 8
+"""One of so many runs that are appended to together is folded: they began together, and would all be due at once."""
 
 _file = schema.file.c
 
@@ -41,30 +48,38 @@ _PLACES = select(_file.id, _file.root, _file.source).where(_file.run == bindpara
 
 
 class Change:
-    """One transaction that changes a run. What it remembers of the run holds if it is committed."""
+    """A change of one run, in a transaction that may change others too. What it remembers of the run holds once that is committed."""
 
     def __init__(self, rows: Rows, run: str, memory: RunMemory) -> None:
         self.rows = rows
         self.connection = rows.connection
+        self.memory = memory
         self._run = run
-        self._memory = memory
-        if memory.recent is None:  # left by somebody else: nobody remembers what it goes on from
-            memory.recent = read_recent(self.connection, run)
+        if memory.kept is None:  # left by somebody else: nobody remembers what it goes on from
             self.fold()
+
+    @property
+    def urgency(self) -> float:
+        """How due it is to be folded: above 1 it may be, above 2 it must."""
+        kept = self.memory.kept
+        if kept is None or not kept.groups:
+            return 0.0
+        by_age = min((time.monotonic() - kept.since) / MOST_AGE, 2.0)
+        return max(kept.groups / (MOST_GROUPS or 0.1), kept.points / MOST_POINTS, by_age)
 
     def file(self, path: str) -> FileMemory:
         """Return a file of the run, made known if it was not."""
-        known = self._memory.files.get(path)
+        known = self.memory.files.get(path)
         if known is None:
             row = self.connection.execute(FILE_AT, {"of_run": self._run, "of_path": path}).first()
-            known = self._memory.files[path] = (
+            known = self.memory.files[path] = (
                 self._new_file(path) if row is None else FileMemory.from_row(row)
             )
         return known
 
     def grow(self, growths: Sequence[Growth]) -> None:
         """Index what was appended to files, each of them once."""
-        forward = Forward(self._memory, growths)
+        forward = Forward(self.memory, growths)
         for each in growths:
             _resize(each)
         if forward.rest:
@@ -90,10 +105,14 @@ class Change:
 
     def fold(self) -> None:
         """Move all that is recent to where it stays."""
-        recent = self._memory.recent
+        if self.memory.kept is not None and not self.memory.kept.groups:
+            return
+        self.memory.kept = Kept()
+        self.rows.flush()
+        recent = read_recent(self.connection, self._run)
         if not recent:
             return
-        self._memory.recent = []
+        self.rows.add(DROP_RECENT, [{"of_run": self._run}])
         for grown in latest(each.files for each in recent).values():
             row = {"of_run": self._run, "of_file": grown.id, **grown._asdict()}
             self.rows.add(SET_FILE, [row])
@@ -104,27 +123,25 @@ class Change:
         for file, parts in arrivals.items():
             self._index(*places[file]).extend(file, parts)
         self.rows.flush()
-        self.connection.execute(DROP_RECENT, {"of_run": self._run})
 
     def _keep(self, forward: Forward) -> None:
-        assert self._memory.recent is not None
+        kept = self.memory.kept
+        assert kept is not None
         recent = forward.recent()
-        row = {"run": self._run, "seq": len(self._memory.recent), **recent.to_row()}
+        row = {"run": self._run, "seq": kept.groups, **recent.to_row()}
         self.rows.add(ADD_RECENT, [row])
-        self._memory.recent.append(recent)
-        points = sum(len(each.points.step) for each in self._memory.recent)
-        if len(self._memory.recent) > MOST_GROUPS or points > MOST_POINTS:
-            self.fold()
+        since = kept.since if kept.groups else time.monotonic()
+        self.memory.kept = Kept(kept.groups + 1, kept.points + len(recent.points.step), since)
 
     def _source(self, place: FilePath) -> SourceIndex:
         return self._index(place.root, place.source)
 
     def _index(self, root: str, source: str) -> SourceIndex:
         """Return the index of a folder; what it writes is gathered."""
-        memory = self._memory.sources.get((root, source))
+        memory = self.memory.sources.get((root, source))
         if memory is None:
             memory = SourceMemory(read_spans(self.connection, self._run, root, source))
-            self._memory.sources[root, source] = memory
+            self.memory.sources[root, source] = memory
         return SourceIndex(self.connection, self._run, root, source, self.rows, memory)
 
     def _new_file(self, path: str) -> FileMemory:
@@ -135,9 +152,19 @@ class Change:
         row = {"run": self._run, "id": new.id, "path": path, "root": place.root, "source": place.source}
         zero = {"size": 0, "synced": 0, "unsynced_crc": 0, "records": 0, "skipped": 0}
         self.connection.execute(schema.file.insert(), {**row, **words, **zero})
-        if (source := self._memory.sources.get((place.root, place.source))) is not None:
+        if (source := self.memory.sources.get((place.root, place.source))) is not None:
             source.spans[new.id] = Span(new.id, path)
         return new
+
+
+def fold_due(changes: Collection[Change]) -> None:
+    """Fold those that have kept much or for long, no more of them at once than must be."""
+    due = [each for each in changes if each.urgency > 1.0]
+    due.sort(key=lambda change: change.urgency, reverse=True)
+    allowed = max(1, len(changes) // FOLD_SHARE)
+    for number, change in enumerate(due):
+        if number < allowed or change.urgency > 2.0:
+            change.fold()
 
 
 def _resize(growth: Growth) -> None:

@@ -1,139 +1,180 @@
-"""One SQLite file that several recorders write and anyone reads, through SQLAlchemy Core."""
+"""The database of an index: short transactions on SQLite or PostgreSQL, through SQLAlchemy Core."""
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from sqlalchemy import create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import bindparam, select
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from runcast.errors import StoreError
 from runcast.store import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import ColumnElement, Connection, Engine
 
-__all__ = ["Database", "network_filesystem"]
+__all__ = ["CHANGED", "Backend", "Database", "Locked", "is_unreachable"]
 
-BUSY_TIMEOUT = 30.0
-"""Seconds that a writer waits for the others."""
+MOST_TRIES = 5
+"""Times that a transaction is begun which others are in the way of."""
 
-_NETWORK = re.compile(r"nfs|cifs|smb|9p|ceph|gluster|lustre|beegfs|gpfs|afs|fuse\.")
+
+def is_unreachable(error: StoreError) -> bool:
+    """Whether an error says that the database cannot be used at all now, whatever it is asked for."""
+    cause = error.__cause__
+    return isinstance(cause, (OperationalError, InterfaceError, PoolTimeout))
+
+
+CHANGED = (
+    select(schema.pulse.c.run, schema.run.c.project, schema.pulse.c.change)
+    .join(schema.run, schema.run.c.id == schema.pulse.c.run, isouter=True)
+    .where(schema.pulse.c.change > bindparam("since"))
+    .order_by(schema.pulse.c.change)
+)
+
+
+class Locked(NamedTuple):
+    """Runs that a transaction may change: the mark of each one's last change, and the mark that it is to give them."""
+
+    marks: Mapping[str, int]
+    mark: int
+
+
+class Backend(Protocol):
+    """What SQLite and PostgreSQL have to be told each in its own way."""
+
+    place: str
+    """The database, for messages; without a password."""
+    network: str
+    """The type of the network file system that it is on, or ""."""
+
+    @property
+    def next_mark(self) -> ColumnElement[int]:
+        """The mark for what a writing transaction changes."""
+
+    def create_engines(self) -> tuple[Engine, Engine]:
+        """Return one for transactions that see one moment of the database, and one for those that may write."""
+
+    def wait_for_migration(self, connection: Connection) -> None:
+        """Wait, in a writing transaction, until nobody else changes tables."""
+
+    def prepare(self, connection: Connection) -> bool:
+        """Find out what `next_mark` needs; False if that takes a transaction that may write."""
+
+    def lock(self, connection: Connection, runs: Sequence[str]) -> Locked:
+        """Lock runs until the writing transaction ends. Those that are not known are left out."""
+
+    def changes(self, connection: Connection, since: int) -> tuple[int, Sequence[Any]]:
+        """Return what `Store.changes` does, of each run `run` and `project` (None for one that was deleted)."""
+
+    def mark(self, connection: Connection) -> int:
+        """Return the mark up to which nothing will change that a reader does not see by now."""
+
+    def is_passing(self, error: DBAPIError) -> bool:
+        """Whether a transaction may be begun anew at once, that met this when it locked its runs."""
+
+    def advice(self, error: BaseException) -> str:
+        """Return what to do about an error."""
 
 
 class Database:
-    """Short transactions on one SQLite file; thread-safe.
+    """Short transactions on one database; thread-safe. Whatever it objects to is raised as `StoreError`.
 
-    Writes are serialised by SQLite (`BEGIN IMMEDIATE`, waiting up to `BUSY_TIMEOUT`), reads see one moment. On a local disk the
-    file is in WAL mode, so reading never waits for writing. WAL needs shared memory, which network file systems lack: there
-    it is a rollback journal. Whatever SQLite objects to is raised as `StoreError`.
+    On SQLite writers take turns; on PostgreSQL those that change the same run do. Reads see one moment, and wait for nobody.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.network = network_filesystem(path.parent)
-        self._engine = self._create_engine()
-        with self.read() as connection:
-            known = schema.is_ready(connection, str(path))
-        if not known:
-            with self.write() as connection:
-                schema.create(connection)
+    def __init__(self, backend: Backend, fill: Callable[[Connection], None]) -> None:
+        """Open the database and bring its tables up to date; `fill` fills those that an older runcast did not have."""
+        self.backend = backend
+        self._reading, self._writing = backend.create_engines()
+        try:
+            with self.read() as connection:
+                ready = schema.is_ready(connection, backend.place) and backend.prepare(connection)
+            if not ready:
+                with self.write() as connection:
+                    backend.wait_for_migration(connection)
+                    schema.make_ready(connection, backend.place, fill)
+                    backend.prepare(connection)
+        except BaseException:
+            self.close()
+            raise
+
+    def upgrade(self, location: Path, version_table: str) -> None:
+        """Bring other tables than the store's up to date, by the migrations in `location`/versions; see `migrations.upgrade`."""
+        from runcast.store.migrations import upgrade
+
+        with self.write() as connection:
+            self.backend.wait_for_migration(connection)
+            upgrade(connection, version_table, location)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of transactions that may write, for tables that are not the store's own."""
+        return self._writing
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that sees one moment of the database."""
-        with self._explained("read"), self._engine.begin() as connection:
+        with self._explained("read"), self._reading.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open a transaction that may write: committed at the end of the block, rolled back by an exception."""
-        with self._explained("write"), self._engine.connect() as connection:
-            connection = connection.execution_options(runcast_write=True)  # noqa: PLW2901 - the same connection
-            with connection.begin():
-                yield connection
+        """Open a transaction that may write: committed at the end of the block, rolled back by an exception.
+
+        Existing runs are changed by `change`, which locks them.
+        """
+        with self._explained("write"), self._writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def change(self, runs: Sequence[str]) -> Iterator[tuple[Connection, Locked]]:
+        """Open a transaction that may write, and lock the runs that it changes; see `write`.
+
+        All locks are taken here, in the order of the runs' ids: so transactions wait for each other, but never in a circle,
+        and one that is refused its locks has changed nothing and is begun anew.
+        """
+        with self._explained("write"), ExitStack() as opened:
+            connection, locked = self._locked(opened, sorted(runs))
+            yield connection, locked
+
+    def _locked(self, opened: ExitStack, runs: Sequence[str]) -> tuple[Connection, Locked]:
+        for tries in range(1, MOST_TRIES + 1):
+            try:
+                with ExitStack() as attempt:
+                    connection = attempt.enter_context(self._writing.begin())
+                    locked = self.backend.lock(connection, runs)
+                    opened.enter_context(attempt.pop_all())
+                    return connection, locked
+            except DBAPIError as error:
+                if tries == MOST_TRIES or not self.backend.is_passing(error):
+                    raise
+            time.sleep(0.01 * tries)
+        raise AssertionError
 
     def close(self) -> None:
         """Close the connections; the next transaction opens new ones."""
-        self._engine.dispose()
-
-    def _create_engine(self) -> Engine:
-        engine = create_engine(
-            f"sqlite:///{self.path}", connect_args={"timeout": BUSY_TIMEOUT, "isolation_level": None}
-        )
-
-        @event.listens_for(engine, "connect")
-        def _connect(connection: sqlite3.Connection, _record: Any) -> None:
-            _set_journal(connection, "delete" if self.network else "wal")
-            connection.execute(f"pragma synchronous = {'full' if self.network else 'normal'}")
-
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            # The driver would begin late and only for some statements; a writer has to take its turn before it reads.
-            write = connection.get_execution_options().get("runcast_write")
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-        return engine
+        self._writing.dispose()
 
     @contextmanager
     def _explained(self, verb: str) -> Iterator[None]:
+        error: Any
         try:
             yield
-        except DBAPIError as error:
-            raise StoreError(self._explanation(verb, str(error.orig))) from error
-        except sqlite3.Error as error:
-            raise StoreError(self._explanation(verb, str(error))) from error
-
-    def _explanation(self, verb: str, reason: str) -> str:
-        advice = "check that it is the store's database and that the disk is sound"
-        if "full" in reason:
-            advice = "free space on its disk; what is missing is recorded then"
-        elif "locked" in reason or "busy" in reason:
-            advice = "another process keeps it busy; try again"
-        elif "readonly" in reason or "unable to open" in reason:
-            advice = "check its permissions, or set RUNCAST_DIR to a folder that can be written"
-        return f"cannot {verb} {self.path} ({reason}): {advice}"
-
-
-def _set_journal(connection: sqlite3.Connection, mode: str) -> None:
-    """Set the journal mode, which is the file's, not the connection's.
-
-    Changing it needs the file alone for a moment, and SQLite does not wait for that as it waits for a write.
-    """
-    deadline = time.monotonic() + BUSY_TIMEOUT
-    while True:
-        try:
-            if connection.execute("pragma journal_mode").fetchone()[0] != mode:
-                connection.execute(f"pragma journal_mode = {mode}")
-        except sqlite3.OperationalError as error:  # noqa: PERF203 - one round is the rule
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
+        except DBAPIError as caught:
+            error = caught
+            reason = " ".join(str(error.orig).split())
+        except (sqlite3.Error, PoolTimeout) as caught:
+            error = caught
+            reason = str(error)
         else:
             return
-
-
-def network_filesystem(folder: Path) -> str:
-    """Return the type of the network file system that holds `folder`, or "" (also where it cannot be told: not on Linux)."""
-    try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="replace") as mounts:  # noqa: PTH123 - no path of ours
-            lines = mounts.read().splitlines()
-    except OSError:
-        return ""
-    place = folder.resolve()
-    found = (-1, "")
-    for line in lines:
-        fields = line.split()
-        if len(fields) < 3:
-            continue
-        mount = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[1])
-        if (place.is_relative_to(mount)) and len(mount) >= found[0]:
-            found = (len(mount), fields[2])
-    return found[1] if _NETWORK.match(found[1]) else ""
+        place, advice = self.backend.place, self.backend.advice(error)
+        raise StoreError(f"cannot {verb} {place} ({reason}): {advice}") from error

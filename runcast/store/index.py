@@ -157,6 +157,9 @@ class SourceIndex:
     def drop(self, file: int) -> None:
         """Forget all that the file holds."""
         self._rows.flush()
+        self._rows.touched[self._run].update(
+            self._connection.scalars(select(_part.series).where(_part.run == self._run, _part.file == file))
+        )
         for table in (schema.chunk, schema.summary, schema.part):
             self._connection.execute(table.delete().where(table.c.run == self._run, table.c.file == file))
         for key in [key for key in self._memory.parts if key[0] == file]:
@@ -215,7 +218,8 @@ class SourceIndex:
                 if (known := self._memory.parts.get((part.file, part.series))) is not None:
                     known.cut, known.bounds = cut_at, bounds
         if changed:
-            self._connection.execute(PUT_PART, changed)
+            self._rows.add(PUT_PART, changed)
+            self._rows.flush()
 
     def _session_times(self) -> list[float]:
         return [time for each in self._spans.values() for _, time in each.sessions]

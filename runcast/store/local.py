@@ -1,46 +1,39 @@
-"""`LocalStore`: runs in a folder, with an index in SQLite."""
+"""`LocalStore`: runs in a folder, with an index in SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
-import json
 import time
-from typing import TYPE_CHECKING, Any
-
-from sqlalchemy import and_, case, func, or_, select
-from sqlalchemy.dialects.sqlite import insert
+from typing import TYPE_CHECKING
 
 from runcast.errors import StoreError
-from runcast.run.record import RunRecord
-from runcast.run.trials import config_with
-from runcast.store import schema
+from runcast.store.catalog import CRASHED_AFTER, Catalog
 from runcast.store.database import Database
+from runcast.store.fields import fill
 from runcast.store.history import read_file, read_files, read_points, read_series, read_summaries
-from runcast.store.paths import FilePath, check_run_id
+from runcast.store.paths import FilePath
 from runcast.store.places.folder import FolderFiles
 from runcast.store.protocol import Append, FileRecord, Points, RunQuery, SeriesRecord, SummaryRecord
-from runcast.store.writer import Writer, not_found
+from runcast.store.sqlite import SQLite
+from runcast.store.writer import MEMORY, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from sqlalchemy import ColumnElement, Connection
-
+    from runcast.run.record import RunRecord
+    from runcast.store.database import Backend
     from runcast.store.places import RunFiles
     from runcast.store.places.bucket import BucketFiles
     from runcast.store.places.sealing import Sealer
-    from runcast.store.protocol import Appended, Facts, OffsetMismatch
+    from runcast.store.protocol import Appended, Facts, OffsetMismatch, RunPage
 
-__all__ = ["CRASHED_AFTER", "LocalStore"]
-
-CRASHED_AFTER = 300.0
-"""Seconds without a heartbeat after which a running run is reported as crashed."""
+__all__ = ["CRASHED_AFTER", "TRASH_AGE", "LocalStore"]
 
 DATABASE = "store.db"
 
-_run = schema.run.c
-_file = schema.file.c
+TRASH_AGE = 30 * 86400.0
+"""Seconds that runs are kept in the trash."""
 
 
 class LocalStore:
@@ -70,8 +63,10 @@ class LocalStore:
         self,
         root: Path,
         *,
+        database: str | None = None,
         files: str | None = None,
         own_in_place: bool = True,
+        memory: int = MEMORY,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.root = root
@@ -82,19 +77,20 @@ class LocalStore:
             raise StoreError(
                 f"cannot keep runs in {root}: {error.strerror}; set RUNCAST_DIR to a folder that can be written"
             ) from error
-        self._database = Database(root / DATABASE)
+        self._database = Database(_backend(root, database), fill)
         self._sealer: Sealer | None = None
         self._files: RunFiles
         if files is None:
             self._files = FolderFiles(root / "runs", own_in_place=own_in_place)
         else:
             self._files, self._sealer = self._open_bucket(files)
-        self._writer = Writer(self._files, self._database, clock)
+        self._writer = Writer(self._files, self._database, clock, memory)
+        self._catalog = Catalog(self._files, self._database, self._writer, clock)
 
     @property
     def network(self) -> str:
         """The type of the network file system that holds the store, or ""; there writing is slower (no WAL)."""
-        return self._database.network
+        return self._database.backend.network
 
     @property
     def database(self) -> Database:
@@ -118,64 +114,51 @@ class LocalStore:
     # Runs.
 
     def create(self, run: RunRecord) -> None:
-        """See `Store.create`."""
-        check_run_id(run.id)
-        row = {
-            "id": run.id,
-            "project": run.project,
-            "name": run.name,
-            "state": run.state,
-            "created": run.created,
-            "ended": run.ended,
-            "heartbeat": run.heartbeat,
-            "config": _dump(run.config),
-            "facts": _dump(run.facts),
-            "change": _next_change(),
-        }
-        self._files.make(run.id)
-        with self._database.write() as connection:
-            connection.execute(insert(schema.run).values(row).on_conflict_do_nothing())
+        """See `Store.create`. Raises `RunNotFound` for a run that was deleted for good: it does not come back."""
+        self._catalog.create(run)
 
     def update(self, run: str, facts: Facts) -> None:
         """See `Store.update`. A heartbeat lets a run that was reported as crashed run again."""
-        with self._writer.changing(run) as change:
-            row = self._run_row(change.connection, run)
-            names = ("name", "project", "state", "ended", "heartbeat")
-            values = {name: value for name in names if (value := getattr(facts, name)) is not None}
-            if facts.config:
-                values["config"] = _dump({**json.loads(row.config), **facts.config})
-            if facts.state == "running":
-                values["ended"] = None
-            if facts.facts:
-                merged = {**json.loads(row.facts), **facts.facts}
-                values["facts"] = _dump({name: fact for name, fact in merged.items() if fact is not None})
-            if facts.ended is not None:
-                change.fold()
-            if values:
-                change.connection.execute(schema.run.update().where(_run.id == run).values(values))
+        self._catalog.update(run, facts)
 
     def run(self, run: str) -> RunRecord:
         """See `Store.run`."""
-        with self._database.read() as connection:
-            return self._record(self._run_row(connection, run))
+        return self._catalog.run(run)
 
     def runs(self, query: RunQuery = RunQuery()) -> Sequence[RunRecord]:  # noqa: B008 - immutable
         """See `Store.runs`."""
-        state = case((self._is_stale(), "crashed"), else_=_run.state)
-        statement = select(schema.run).order_by(_run.created.desc(), _run.id).limit(query.limit)
-        if query.project is not None:
-            statement = statement.where(_run.project == query.project)
-        if query.projects is not None:
-            statement = statement.where(_run.project.in_(sorted(query.projects)))
-        if query.state is not None:
-            statement = statement.where(state == query.state)
-        if query.group is not None:
-            statement = statement.where(func.json_extract(_run.facts, "$.group") == query.group)
-        for tag in query.tags:
-            tags = func.json_each(_run.facts, "$.tags").table_valued("value")
-            statement = statement.where(select(1).select_from(tags).where(tags.c.value == tag).exists())
-        with self._database.read() as connection:
-            return [self._record(row) for row in connection.execute(statement)]
+        return list(self._catalog.page(query).runs)
+
+    def page(self, query: RunQuery = RunQuery()) -> RunPage:  # noqa: B008 - immutable
+        """Return what `runs` does, and how to go on. Raises `QueryError`."""
+        return self._catalog.page(query)
+
+    def trash(self, run: str) -> None:
+        """See `Store.trash`."""
+        self._catalog.trash(run)
+
+    def restore(self, run: str) -> None:
+        """See `Store.restore`."""
+        self._catalog.restore(run)
+
+    def purge(self, run: str) -> None:
+        """Delete a run that is in the trash, and its files, for good. Raises `RunNotFound`, `StoreError` where it is not."""
+        self._catalog.purge(run)
+
+    def keep_for(self, project: str, age: float | None) -> None:
+        """Let `expire` put runs of a project into the trash so many seconds after they ended; None: never."""
+        self._catalog.keep_for(project, age)
+
+    def kept_for(self) -> dict[str, float]:
+        """Return the ages that `keep_for` set, by project."""
+        return self._catalog.kept_for()
+
+    def expire(self, now: float | None = None, trash_age: float = TRASH_AGE) -> tuple[list[str], list[str]]:
+        """Put runs that are older than their project keeps them into the trash, and delete what has been there for `trash_age` s.
+
+        A run's age is counted from its end, or when it was last alive. Returns the ids of the ones and the others.
+        """
+        return self._catalog.expire(self._clock() if now is None else now, trash_age)
 
     def changes(self, since: int) -> tuple[int, Sequence[str]]:
         """See `Store.changes`."""
@@ -183,17 +166,15 @@ class LocalStore:
         return mark, [run for run, _ in changed]
 
     def changed(self, since: int) -> tuple[int, Sequence[tuple[str, str]]]:
-        """Return what `changes` does, each run with the project that it is in."""
+        """Return what `changes` does, each run with the project that it is in; "" for one that was deleted for good."""
         with self._database.read() as connection:
-            rows = connection.execute(
-                select(_run.id, _run.project, _run.change).where(_run.change > since).order_by(_run.change)
-            ).all()
-        return (rows[-1].change if rows else since), [(row.id, row.project) for row in rows]
+            mark, rows = self._database.backend.changes(connection, since)
+        return mark, [(row.run, row.project or "") for row in rows]
 
     def mark(self) -> int:
         """Return the mark up to which `changes` tells of everything that is committed."""
         with self._database.read() as connection:
-            return connection.scalar(select(func.coalesce(func.max(_run.change), 0))) or 0
+            return self._database.backend.mark(connection)
 
     # Files.
 
@@ -205,6 +186,15 @@ class LocalStore:
         if isinstance(answer, StoreError):
             raise answer
         return answer
+
+    def append_runs(
+        self, appends: Mapping[str, Sequence[Append]]
+    ) -> dict[str, list[Appended | OffsetMismatch | StoreError]]:
+        """Append to files of many runs in one transaction; return the answers to each run's appends, in the same order.
+
+        What is wrong with one run is answered to that run's appends, and the others are appended to.
+        """
+        return self._writer.append_runs(appends)
 
     def append_all(self, run: str, appends: Sequence[Append]) -> list[Appended | OffsetMismatch | StoreError]:
         """See `Store.append_all`. Files that cannot be written are refused, the rest share one transaction."""
@@ -238,7 +228,7 @@ class LocalStore:
     def files(self, run: str) -> Sequence[FileRecord]:
         """See `Store.files`."""
         with self._database.read() as connection:
-            self._run_row(connection, run)
+            self._catalog.row(connection, run)
             return read_files(connection, run)
 
     # Series.
@@ -246,7 +236,7 @@ class LocalStore:
     def series(self, run: str) -> Sequence[SeriesRecord]:
         """See `Store.series`."""
         with self._database.read() as connection:
-            self._run_row(connection, run)
+            self._catalog.row(connection, run)
             return read_series(connection, run)
 
     def points(
@@ -261,13 +251,13 @@ class LocalStore:
     ) -> Points:
         """See `Store.points`. Where two writers were alive at once, a step may occur twice (see `supersession`)."""
         with self._database.read() as connection:
-            self._run_row(connection, run)
+            self._catalog.row(connection, run)
             return read_points(connection, run, (root, source, tag), step_range, pixels)
 
     def summaries(self, run: str, root: str, source: str, tag: str) -> Sequence[SummaryRecord]:
         """See `Store.summaries`."""
         with self._database.read() as connection:
-            self._run_row(connection, run)
+            self._catalog.row(connection, run)
             return read_summaries(connection, run, (root, source, tag))
 
     def _open_bucket(self, address: str) -> tuple[BucketFiles, Sealer]:
@@ -280,40 +270,10 @@ class LocalStore:
         sealer.start()
         return files, sealer
 
-    def _run_row(self, connection: Connection, run: str) -> Any:
-        row = connection.execute(select(schema.run).where(_run.id == run)).first()
-        if row is None:
-            raise not_found(run)
-        return row
 
-    def _is_stale(self) -> ColumnElement[bool]:
-        oldest = self._clock() - CRASHED_AFTER
-        return and_(
-            _run.state == "running",
-            or_(_run.heartbeat < oldest, and_(_run.heartbeat.is_(None), _run.created < oldest)),
-        )
+def _backend(root: Path, database: str | None) -> Backend:
+    if database is None:
+        return SQLite(root / DATABASE)
+    from runcast.store.postgresql import PostgreSQL
 
-    def _record(self, row: Any) -> RunRecord:
-        alive = row.created if row.heartbeat is None else row.heartbeat
-        facts = json.loads(row.facts)
-        stale = row.state == "running" and alive < self._clock() - CRASHED_AFTER
-        return RunRecord(
-            row.id,
-            row.project,
-            row.name,
-            "crashed" if stale else row.state,
-            row.created,
-            row.ended,
-            row.heartbeat,
-            config_with(json.loads(row.config), facts),
-            facts,
-        )
-
-
-def _next_change() -> Any:
-    change = schema.run.alias().c.change
-    return select(func.coalesce(func.max(change), 0) + 1).scalar_subquery()
-
-
-def _dump(values: dict[str, Any]) -> str:
-    return json.dumps(values, separators=(",", ":"), default=str)
+    return PostgreSQL(database)

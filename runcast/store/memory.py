@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runcast.store.bounds import Bounds
 
 if TYPE_CHECKING:
-    from runcast.store.recent import Recent
     from runcast.store.supersession import Span
 
-__all__ = ["FileMemory", "PartMemory", "RunMemory", "SourceMemory"]
+__all__ = ["FileMemory", "Kept", "Memories", "PartMemory", "RunMemory", "SourceMemory"]
 
 MOST_PARTS = 50_000
 """Parts that are remembered of one run; some 30 MB."""
+
+_RUN_BYTES, _FILE_BYTES, _PART_BYTES = 2000, 600, 900
+"""About what each takes, measured."""
 
 
 @dataclass(slots=True)
@@ -66,22 +68,61 @@ class SourceMemory:
     """By (file, series)."""
 
 
+class Kept(NamedTuple):
+    """How much of a run is in `recent`: groups of appends, their points, and since when (`time.monotonic`)."""
+
+    groups: int = 0
+    points: int = 0
+    since: float = 0.0
+
+
 @dataclass(slots=True)
 class RunMemory:
-    """What is remembered of a run. It holds while `mark` is the run's: every change of a run gives it another one.
-
-    `recent` is the table's rows; None when they are not known.
-    """
+    """What is remembered of a run. It holds while `mark` is the run's: every change of a run gives it another one."""
 
     mark: int | None = None
     files: dict[str, FileMemory] = field(default_factory=dict)
     sources: dict[tuple[str, str], SourceMemory] = field(default_factory=dict)
-    recent: list[Recent] | None = None
+    kept: Kept | None = None
+    """None when it is not known."""
+    names: dict[int, int | None] | None = None
+    """The names of the series in the table `metric`; None when they are not known."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        parts = sum(len(source.parts) for source in self.sources.values())
+        return _RUN_BYTES + _FILE_BYTES * len(self.files) + _PART_BYTES * parts
 
     def hold(self, mark: int) -> None:
         """Forget all unless the run still has the mark that it was given last, and what would become too much."""
         if mark != self.mark or sum(len(source.parts) for source in self.sources.values()) > MOST_PARTS:
             self.files.clear()
             self.sources.clear()
-            self.recent = None
+            self.kept = None
+            self.names = None
         self.mark = mark
+
+
+class Memories:
+    """What is remembered of runs, as long as it takes no more than `most` bytes: what was not needed for longest goes first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._runs: dict[str, tuple[int, RunMemory]] = {}
+
+    def take(self, run: str) -> RunMemory:
+        """Return what is remembered of a run, and forget it until it is kept again: it may be about to become wrong."""
+        size, memory = self._runs.pop(run, (0, None))
+        self._size -= size
+        return RunMemory() if memory is None else memory
+
+    def keep(self, run: str, memory: RunMemory) -> None:
+        """Remember it."""
+        size = memory.size
+        self._runs[run] = size, memory
+        self._size += size
+        while self._size > self._most and len(self._runs) > 1:
+            forgotten, _ = self._runs.pop(next(iter(self._runs)))
+            self._size -= forgotten

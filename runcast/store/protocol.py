@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from runcast.errors import StoreError
     from runcast.events.batch import Batch
     from runcast.run.record import RunRecord
+    from runcast.store.query import Filter
 
 __all__ = [
     "OLDER",
@@ -24,6 +25,7 @@ __all__ = [
     "FileRecord",
     "OffsetMismatch",
     "Points",
+    "RunPage",
     "RunQuery",
     "SeriesRecord",
     "Store",
@@ -120,7 +122,7 @@ class SummaryRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunQuery:
-    """Which runs: newest first; None means any."""
+    """Which runs, by `order`, newest first by default; None means any."""
 
     project: str | None = None
     state: str | None = None
@@ -130,6 +132,22 @@ class RunQuery:
     group: str | None = None
     projects: frozenset[str] | None = None
     """Only runs of these projects; None: of all."""
+    filters: tuple[Filter, ...] = ()
+    """All of which must hold; `query.parse_filters` reads them."""
+    order: str | None = None
+    """As `query.parse_order` reads it."""
+    after: str | None = None
+    """Go on where a page ended: its `RunPage.next`."""
+    trashed: bool = False
+    """The runs in the trash, instead of the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Runs, no more than were asked for, and the cursor (`RunQuery.after`) of those that follow; None if there are none."""
+
+    runs: tuple[RunRecord, ...]
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +155,9 @@ class Facts:
     """What to change of a run; None leaves it, `config` and `facts` are merged key by key; a fact that is None is taken away.
 
     The state `running` takes the run's end away: it goes on.
+
+    With `edit` this is what a person wants of a run that is there: its name, project, tags, notes, group and job type, once edited, are
+    left alone by what comes without it.
     """
 
     name: str | None = None
@@ -146,6 +167,7 @@ class Facts:
     heartbeat: float | None = None
     config: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    edit: bool = False
 
 
 class Store(Protocol):
@@ -200,7 +222,13 @@ class Store(Protocol):
         """Return one run. Raises `RunNotFound`."""
 
     def runs(self, query: RunQuery) -> Sequence[RunRecord]:
-        """Return matching runs, newest first."""
+        """Return matching runs, newest first or by `query.order`. Raises `QueryError`."""
+
+    def trash(self, run: str) -> None:
+        """Put a run into the trash: it is listed no more, but goes on to be what it was. Raises `RunNotFound`."""
+
+    def restore(self, run: str) -> None:
+        """Take a run out of the trash; harmless when it is not there. Raises `RunNotFound`."""
 
     def files(self, run: str) -> Sequence[FileRecord]:
         """Return the run's files, by path."""

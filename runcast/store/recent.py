@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Part = tuple[int, int]
     """(series, file)"""
 
-__all__ = ["DROP_RECENT", "Grown", "Parts", "Recent", "of_series", "read_grown", "read_recent"]
+__all__ = ["Grown", "Parts", "Recent", "of_series", "read_grown", "read_recent"]
 
 _recent = schema.recent.c
 _ROWS = (
@@ -36,7 +36,6 @@ _ROWS = (
     .order_by(_recent.seq)
 )
 _FILES = select(_recent.files).where(_recent.run == bindparam("of_run")).order_by(_recent.seq)
-DROP_RECENT = schema.recent.delete().where(_recent.run == bindparam("of_run"))
 
 
 class Grown(NamedTuple):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam
-from sqlalchemy.dialects.sqlite import insert
 
 from runcast.store import schema
+from runcast.store.upsert import Upsert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +20,7 @@ __all__ = [
     "ADD_RECENT",
     "ADD_SUMMARY",
     "DROP_CHUNKS",
+    "DROP_RECENT",
     "PUT_PART",
     "SET_FILE",
     "SET_SPAN",
@@ -27,7 +29,6 @@ __all__ = [
 
 _chunk = schema.chunk.c
 _file = schema.file.c
-_part = schema.part.c
 
 # Statements are made once: making one takes longer than running it.
 DROP_CHUNKS = schema.chunk.delete().where(
@@ -38,11 +39,9 @@ DROP_CHUNKS = schema.chunk.delete().where(
 )
 ADD_CHUNK = schema.chunk.insert()
 ADD_SUMMARY = schema.summary.insert()
+DROP_RECENT = schema.recent.delete().where(schema.recent.c.run == bindparam("of_run"))
 ADD_RECENT = schema.recent.insert()
-PUT_PART = insert(schema.part)
-PUT_PART = PUT_PART.on_conflict_do_update(
-    set_={column.name: PUT_PART.excluded[column.name] for column in _part if not column.primary_key}
-)
+PUT_PART = Upsert(schema.part)
 SET_SPAN = (
     schema.file.update()
     .where(_file.run == bindparam("of_run"), _file.id == bindparam("of_file"))
@@ -54,8 +53,8 @@ SET_FILE = (
     .values({name: bindparam(name) for name in ("size", "synced", "unsynced_crc", "records", "skipped")})
 )
 
-_ORDER = (DROP_CHUNKS, ADD_CHUNK, PUT_PART, ADD_SUMMARY, SET_SPAN, SET_FILE, ADD_RECENT)
-"""Merged chunks go before the one that takes their place comes."""
+_ORDER = (DROP_CHUNKS, ADD_CHUNK, PUT_PART, ADD_SUMMARY, SET_SPAN, SET_FILE, DROP_RECENT, ADD_RECENT)
+"""Merged chunks go before the one that takes their place comes; what is recent goes before numbers begin anew."""
 
 
 class Rows:
@@ -63,15 +62,25 @@ class Rows:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._gathered: dict[Executable, list[dict[str, Any]]] = {statement: [] for statement in _ORDER}
+        self.touched: defaultdict[str, set[int]] = defaultdict(set)
+        """The series of each run of which parts were written."""
+        self._gathered: dict[Executable | Upsert, list[dict[str, Any]]] = {
+            statement: [] for statement in _ORDER
+        }
 
-    def add(self, statement: Executable, rows: Iterable[dict[str, Any]]) -> None:
+    def add(self, statement: Executable | Upsert, rows: Iterable[dict[str, Any]]) -> None:
         """Gather rows for one of this module's statements."""
-        self._gathered[statement] += rows
+        gathered = self._gathered[statement]
+        if statement is PUT_PART:
+            rows = list(rows)
+            for row in rows:
+                self.touched[row["run"]].add(row["series"])
+        gathered += rows
 
     def flush(self) -> None:
         """Write what was gathered."""
         for statement, rows in self._gathered.items():
             if rows:
-                self.connection.execute(statement, rows)
+                on_here = statement.on(self.connection) if isinstance(statement, Upsert) else statement
+                self.connection.execute(on_here, rows)
                 rows.clear()

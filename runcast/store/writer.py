@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from sqlalchemy import bindparam, func, select
 
 from runcast.errors import RunNotFound, StoreError
 from runcast.events.decode import Decoder
 from runcast.store import schema
-from runcast.store.change import Change
+from runcast.store.change import Change, fold_due
+from runcast.store.database import is_unreachable
 from runcast.store.files import PIECE
 from runcast.store.forward import Growth
 from runcast.store.history import read_file
-from runcast.store.memory import RunMemory
+from runcast.store.memory import Memories
+from runcast.store.metrics import write_metrics
 from runcast.store.paths import FilePath
 from runcast.store.protocol import Appended, OffsetMismatch
 from runcast.store.rows import Rows
+from runcast.store.types import Real
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from runcast.events.batch import Batch
@@ -43,20 +47,27 @@ SYNC_SHARE = 0.02
 MOST_SYNCING = 0.05
 """Seconds that one group of appends may spend on waiting for the disk; files whose turn does not come are waited for with the next."""
 
-MOST_RUNS = 8
-"""Runs of which something is remembered."""
+MEMORY = 64 << 20
+"""Bytes of what is remembered of runs: some thousand of 20 series each, or one of 50,000."""
+
+MOST_CURSORS = 100_000
+"""Files that are remembered to have been compared with the disk."""
+
+log = logging.getLogger(__name__)
+
+Answer: TypeAlias = "Appended | OffsetMismatch | StoreError"
 
 _run = schema.run.c
 _file = schema.file.c
 
-_others = schema.run.alias().c
-_MARKS = select(
-    _run.change, select(func.coalesce(func.max(_others.change), 0)).scalar_subquery().label("latest")
-).where(_run.id == bindparam("of_run"))
+_pulse = schema.pulse.c
 _TOUCH = (
-    schema.run.update()
-    .where(_run.id == bindparam("of_run"))
-    .values(change=bindparam("new_change"), heartbeat=func.coalesce(bindparam("alive"), _run.heartbeat))
+    schema.pulse.update()
+    .where(_pulse.run.in_(bindparam("several", expanding=True)))
+    .values(
+        change=bindparam("new_change"),
+        heartbeat=func.coalesce(bindparam("alive", type_=Real), _pulse.heartbeat),
+    )
 )
 _DESCRIBE = (
     schema.file.update()
@@ -95,13 +106,22 @@ class _Arrival:
     synced: bool
 
 
+class _Arrived(NamedTuple):
+    """A run's appends: those whose bytes are in place, and the answer to each."""
+
+    arrivals: list[_Arrival]
+    answers: list[Answer]
+
+
 class Writer:
     """Appends to the files of runs; thread-safe. `clock` tells the time of a run's heartbeat.
 
     It remembers what it has written of a run, and reads it again when anyone else has changed the run, or it failed itself.
     """
 
-    def __init__(self, files: RunFiles, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, files: RunFiles, database: Database, clock: Callable[[], float], memory: int = MEMORY
+    ) -> None:
         self._files = files
         self._database = database
         self._clock = clock
@@ -109,30 +129,40 @@ class Writer:
         self._lock = threading.RLock()
         self._putting: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
         self._cursors: dict[tuple[str, str], _Cursor] = {}
-        self._memories: dict[str, RunMemory] = {}
+        self._memories = Memories(memory)
         self._sync_cost = 0.0
         self._syncing = 0.0
 
-    def append(self, run: str, appends: Sequence[Append]) -> list[Appended | OffsetMismatch | StoreError]:
+    def append(self, run: str, appends: Sequence[Append]) -> list[Answer]:
         """See `Store.append_all`."""
-        answers: list[Appended | OffsetMismatch | StoreError] = []
-        arrivals = []
         with self._lock:
             self._syncing = 0.0
-            for admitted in self._decoded([self._admit(run, append) for append in appends]):
-                if not isinstance(admitted, _Admitted):
-                    answers.append(admitted)
-                    continue
+            arrived = self._arrive_all(run, self._decoded([self._admit(run, each) for each in appends]))
+            if arrived.arrivals:
+                self._index({run: arrived})
+        return arrived.answers
+
+    def append_runs(self, appends: Mapping[str, Sequence[Append]]) -> dict[str, list[Answer]]:
+        """See `LocalStore.append_runs`."""
+        answers: dict[str, list[Answer]] = {}
+        admitted: dict[str, list[_Admitted | Answer]] = {}
+        arrived: dict[str, _Arrived] = {}
+        with self._lock:
+            self._syncing = 0.0
+            for run, several in appends.items():
                 try:
-                    arrival = self._arrive(run, len(answers), admitted)
-                except StoreError as error:
-                    answers.append(error)
-                    continue
-                if arrival is not None:
-                    arrivals.append(arrival)
-                answers.append(Appended(admitted.append.offset, admitted.batch))
-            if arrivals:
-                self._index(run, arrivals, answers)
+                    admitted[run] = [self._admit(run, each) for each in several]
+                except StoreError as error:  # noqa: PERF203 - each run's own
+                    answers[run] = [error] * len(several)
+            self._decoded([each for several in admitted.values() for each in several])
+            for run, found in admitted.items():
+                arrived[run] = self._arrive_all(run, found)
+                answers[run] = arrived[run].answers
+            for run, why in self._index_each(
+                {run: each for run, each in arrived.items() if each.arrivals}
+            ).items():
+                for arrival in arrived[run].arrivals:
+                    answers[run][arrival.number] = why
         return answers
 
     def put(self, run: str, path: str, data: bytes | Path) -> int:
@@ -165,26 +195,61 @@ class Writer:
                 row |= {"new_source_path": each.source_path, "new_source_size": each.source_size}
                 change.connection.execute(_DESCRIBE, {**row, "new_state": each.state, "new_why": each.why})
 
+    def forget(self, run: str) -> None:
+        """Forget a run that was deleted."""
+        with self._lock:
+            self._memories.take(run)
+            for key in [key for key in self._cursors if key[0] == run]:
+                del self._cursors[key]
+
     @contextmanager
     def changing(self, run: str, *, alive: float | None = None) -> Iterator[Change]:
         """Open a transaction that changes the run, whose heartbeat was `alive`. Raises `RunNotFound`."""
-        with self._lock:
-            memory = self._memories.pop(run, None) or RunMemory()
-            with self._database.write() as connection:
-                marks = connection.execute(_MARKS, {"of_run": run}).first()
-                if marks is None:
-                    raise not_found(run)
-                memory.hold(marks.change)
-                rows = Rows(connection)
-                yield Change(rows, run, memory)
-                rows.flush()
-                memory.mark = marks.latest + 1
-                connection.execute(_TOUCH, {"of_run": run, "new_change": memory.mark, "alive": alive})
-            self._memories[run] = memory  # committed: it holds
-            while len(self._memories) > MOST_RUNS:
-                del self._memories[next(iter(self._memories))]
+        with self.changing_several([run], alive=alive) as changes:
+            if run not in changes:
+                raise not_found(run)
+            yield changes[run]
 
-    def _admit(self, run: str, append: Append) -> _Admitted | OffsetMismatch | StoreError:
+    @contextmanager
+    def changing_several(
+        self, runs: Sequence[str], *, alive: float | None = None
+    ) -> Iterator[Mapping[str, Change]]:
+        """Open a transaction that changes runs; those that are not there are left out."""
+        with self._lock:
+            memories = {run: self._memories.take(run) for run in runs}
+            with self._database.change(runs) as (connection, locked):
+                rows = Rows(connection)
+                for run, mark in locked.marks.items():
+                    memories[run].hold(mark)
+                changes = {run: Change(rows, run, memories[run]) for run in locked.marks}
+                yield changes
+                rows.flush()
+                write_metrics(connection, rows.touched, memories)
+                if changes:
+                    touch = {"several": list(changes), "new_change": locked.mark, "alive": alive}
+                    connection.execute(_TOUCH, touch)
+            for run in changes:  # committed: it holds
+                memories[run].mark = locked.mark
+                self._memories.keep(run, memories[run])
+
+    def _arrive_all(self, run: str, admitted: Sequence[_Admitted | Answer]) -> _Arrived:
+        """Put the bytes of a run's appends in place."""
+        arrived = _Arrived([], [])
+        for each in admitted:
+            if not isinstance(each, _Admitted):
+                arrived.answers.append(each)
+                continue
+            try:
+                arrival = self._arrive(run, len(arrived.answers), each)
+            except StoreError as error:
+                arrived.answers.append(error)
+                continue
+            if arrival is not None:
+                arrived.arrivals.append(arrival)
+            arrived.answers.append(Appended(each.append.offset, each.batch))
+        return arrived
+
+    def _admit(self, run: str, append: Append) -> _Admitted | Answer:
         """Return the append with the cursor that it moves; the answer where it is not to be taken."""
         try:
             cursor = self._cursor(run, append.path)
@@ -198,9 +263,7 @@ class Writer:
             return OffsetMismatch(cursor.size)
         return _Admitted(append, cursor)
 
-    def _decoded(
-        self, admitted: list[_Admitted | OffsetMismatch | StoreError]
-    ) -> list[_Admitted | OffsetMismatch | StoreError]:
+    def _decoded(self, admitted: list[_Admitted | Answer]) -> list[_Admitted | Answer]:
         """Decode what goes to event files, all of it together where there are many."""
         events = [
             each for each in admitted if isinstance(each, _Admitted) and each.cursor.place.is_event_file
@@ -228,30 +291,56 @@ class Writer:
             self._sync(run, append.path, cursor)
         return _Arrival(number, append, cursor, taken, batch, sync)
 
-    def _index(
-        self,
-        run: str,
-        arrivals: list[_Arrival],
-        answers: list[Appended | OffsetMismatch | StoreError],
-    ) -> None:
+    def _index_each(self, arrived: Mapping[str, _Arrived]) -> dict[str, StoreError]:
+        """Index what has arrived of runs, together if that is possible; return what went wrong with a run of its own."""
+        if not arrived:
+            return {}
+        try:
+            self._index(arrived)
+        except Exception as error:
+            if isinstance(error, StoreError) and is_unreachable(error):
+                return dict.fromkeys(arrived, error)
+            if len(arrived) > 1:  # what is wrong with one run must not hold up the others
+                errors: dict[str, StoreError] = {}
+                for run, each in arrived.items():
+                    errors |= self._index_each({run: each})
+                return errors
+            (run,) = arrived
+            if isinstance(error, StoreError):
+                return {run: error}
+            log.exception("cannot index what was appended to run %s", run)
+            why = StoreError(f"cannot index what was appended to run {run} ({error!r}): see the log")
+            why.__cause__ = error
+            return {run: why}
+        return {}
+
+    def _index(self, arrived: Mapping[str, _Arrived]) -> None:
         """Index bytes that are in place, of those files that still have the size at which they were appended."""
-        with self.changing(run, alive=self._clock()) as change:
-            growths = []
-            notes = []
-            for each in arrivals:
-                file = change.file(each.append.path)
-                if file.size != each.append.offset:
-                    answers[each.number] = OffsetMismatch(file.size)
-                    continue
-                growths.append(Growth(file, each.cursor.place, each.taken, each.batch, each.synced))
-                notes.append((file.id, file.size, each.taken))
-                answers[each.number] = Appended(file.size + len(each.taken), each.batch)
-            self._files.note(change.connection, run, notes)
-            change.grow(growths)
-        for each in arrivals:
-            answer = answers[each.number]
-            assert not isinstance(answer, StoreError)
-            each.cursor.size = answer.size
+        with self.changing_several(list(arrived), alive=self._clock()) as changes:
+            for run, each in arrived.items():
+                if run not in changes:
+                    raise not_found(run)
+                self._grow(run, changes[run], each)
+            fold_due(changes.values())
+        for each in arrived.values():
+            for arrival in each.arrivals:
+                answer = each.answers[arrival.number]
+                assert not isinstance(answer, StoreError)
+                arrival.cursor.size = answer.size
+
+    def _grow(self, run: str, change: Change, arrived: _Arrived) -> None:
+        growths = []
+        notes = []
+        for each in arrived.arrivals:
+            file = change.file(each.append.path)
+            if file.size != each.append.offset:
+                arrived.answers[each.number] = OffsetMismatch(file.size)
+                continue
+            growths.append(Growth(file, each.cursor.place, each.taken, each.batch, each.synced))
+            notes.append((file.id, file.size, each.taken))
+            arrived.answers[each.number] = Appended(file.size + len(each.taken), each.batch)
+        self._files.note(change.connection, run, notes)
+        change.grow(growths)
 
     def _sync(self, run: str, path: str, cursor: _Cursor) -> None:
         started = time.monotonic()
@@ -291,6 +380,8 @@ class Writer:
             if row is not None and not self._files.is_intact(run, path, row):
                 found.size = self._rebuild(run, path, place, row)
             self._cursors[run, path] = found
+            if len(self._cursors) > MOST_CURSORS:
+                del self._cursors[next(iter(self._cursors))]
         return found
 
     def _rebuild(self, run: str, path: str, place: FilePath, row: Any) -> int:

@@ -27,8 +27,16 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def store(place):
-    with LocalStore(place) as store:
+def database(request):
+    """Where the index is: `database` as `LocalStore` takes it; parametrized with `DATABASES` where both are tried."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return None
+    return request.getfixturevalue("postgresql_url")
+
+
+@pytest.fixture
+def store(place, database):
+    with LocalStore(place, database=database) as store:
         yield store
 
 

@@ -13,8 +13,8 @@ import runcast.store
 from runcast.errors import StoreError
 from runcast.events.writer import EventWriter
 from runcast.run.record import new_run_id
-from runcast.store.database import network_filesystem
 from runcast.store.local import LocalStore
+from runcast.store.sqlite import network_filesystem
 
 
 def test_the_door_from_python(place, new_run):
@@ -24,15 +24,6 @@ def test_the_door_from_python(place, new_run):
         store.create(run)
     with runcast.store.open(str(place)) as store:
         assert store.runs()[0].id == run.id
-
-
-def test_a_newer_schema_is_left_alone(place, store):
-    """An older runcast says that the store needs a newer one, and touches nothing."""
-    with sqlite3.connect(place / "store.db") as connection:
-        connection.execute("update store set schema = 99")
-    connection.close()
-    with pytest.raises(StoreError, match=r"newer runcast \(schema 99.*pip install --upgrade runcast"):
-        LocalStore(place)
 
 
 def test_a_database_that_is_none_is_said_so(place):

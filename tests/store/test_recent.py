@@ -165,17 +165,3 @@ def test_an_ended_run_has_nothing_that_is_recent(trial):
     trial.store.update(trial.run.id, Facts(state="finished", ended=trial.now))
     assert rows(trial.place, "recent") == 0
     assert everything(trial.store, trial.run.id) == before
-
-
-def test_a_store_of_before_gets_the_table(trial):
-    """A store whose database lacks the table of recent appends is opened and recorded into."""
-    trial.write("a/1", "loss", 1, 1)
-    trial.record()
-    trial.store.close()
-    with closing(sqlite3.connect(trial.place / "store.db")) as connection:
-        connection.execute("drop table recent")
-    trial.reopen()
-    for _ in range(2):
-        trial.write("a/1", "loss", 1, 1)
-        trial.record()
-    assert trial.store.series(trial.run.id)[0].count == 3

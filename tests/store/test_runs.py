@@ -11,6 +11,8 @@ from runcast.errors import RunNotFound, SeriesNotFound
 from runcast.store.local import CRASHED_AFTER, LocalStore
 from runcast.store.protocol import Facts, RunQuery
 
+pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+
 
 def test_a_run_comes_back_as_it_was(store, new_run):
     """Config and facts keep their values, NaN and unicode too; making the run again changes nothing."""
@@ -49,10 +51,10 @@ def test_runs_are_listed_newest_first(store, new_run):
     assert [run.name for run in store.runs(RunQuery(state="running", limit=1))] == ["n3"]
 
 
-def test_a_run_without_a_heartbeat_is_crashed_until_it_shows_life(place, new_run):
+def test_a_run_without_a_heartbeat_is_crashed_until_it_shows_life(place, database, new_run):
     """Five minutes of silence and a running run is reported as crashed; a heartbeat or an append takes that back."""
     now = time.time()
-    with LocalStore(place, clock=lambda: now) as watched:
+    with LocalStore(place, database=database, clock=lambda: now) as watched:
         run = new_run(created=now)
         watched.create(run)
         now += CRASHED_AFTER + 1

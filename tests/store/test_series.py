@@ -21,6 +21,8 @@ bits = st.integers(0, 2**64 - 1).map(lambda number: np.uint64(number).view(np.fl
 steps = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(0, 1000))
 rows = st.lists(st.tuples(steps, bits, st.one_of(bits, st.floats(width=32))), min_size=1, max_size=200)
 
+both = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+
 
 def same_bits(one, other):
     return all(a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True))
@@ -83,6 +85,7 @@ def test_a_range_of_steps_is_read_alone(store, run, open_file):
     assert len(store.points(run, "logs", ".", "loss", step_range=(20_000, 30_000)).step) == 0
 
 
+@both
 def test_nan_and_infinity_are_kept(store, run, open_file):
     """A loss that explodes is shown as it was, and spoils no bound."""
     values = [1.0, math.inf, math.nan, -math.inf, 2.0, math.nan]
@@ -98,9 +101,10 @@ def test_nan_and_infinity_are_kept(store, run, open_file):
     assert math.isnan(never.max)
 
 
+@both
 def test_tags_of_all_alphabets(store, run, tmp_path):
     """Tags and folders may have any letters, quotes, spaces and slashes."""
-    tags = ["损失/训练", "🔥", "a b'c\"d", "x/y/z", "%", "-1"]
+    tags = ["损失/训练", "🔥", "a b'c\"d", "x/y/z", "%", "-1", "a\0b"]
     writer = EventWriter(tmp_path / "x.tfevents")
     writer.scalars(dict.fromkeys(tags, 1.5), 0)
     writer.close()
@@ -111,6 +115,7 @@ def test_tags_of_all_alphabets(store, run, tmp_path):
         assert store.points(run, "日志", "übung 1", tag).value.tolist() == [1.5]
 
 
+@both
 def test_thousands_of_tags(store, run, tmp_path):
     """A model that logs every layer's every number is one append."""
     writer = EventWriter(tmp_path / "x.tfevents")
@@ -124,6 +129,7 @@ def test_thousands_of_tags(store, run, tmp_path):
     assert len({each.id for each in series}) == 3000
 
 
+@both
 def test_other_summaries_point_into_the_file(store, run, open_file):
     """Images, histograms and text are found by plugin; the pointer's bytes decode to that very record."""
     file = open_file("train")
@@ -168,6 +174,7 @@ def test_a_million_points_are_charted_at_once(store, run, tmp_path):
     assert same_bits((whole.step, whole.wall_time, whole.value), columns)
 
 
+@both
 def test_small_appends_stay_cheap(store, run, tmp_path):
     """An append to a long series costs about what it cost to a short one, and leaves few chunks behind."""
     writer = EventWriter(tmp_path / "x.tfevents")

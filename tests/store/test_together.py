@@ -13,6 +13,8 @@ from runcast.store.change import Change
 from runcast.store.local import LocalStore
 from runcast.store.protocol import Append, Appended, FileRecord, OffsetMismatch
 
+pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+
 
 class Growing:
     """Event files that grow together, and what of them is not recorded yet."""
@@ -141,10 +143,10 @@ def test_a_group_that_fails_is_as_if_it_had_never_been(store, run, growing, tmp_
     assert everything(store, run) == recorded_at_once(files, tmp_path / "other")
 
 
-def test_two_stores_take_turns_on_one_run(place, store, run, growing, tmp_path):
+def test_two_stores_take_turns_on_one_run(place, database, store, run, growing, tmp_path):
     """What another process changed of the run is read again: restarts, new tags and files included."""
     files = growing("a", "b")
-    with LocalStore(place) as other:
+    with LocalStore(place, database=database) as other:
         for turn, step in enumerate([0, 1, 2, 1, 2, 3, 4, 5, 4, 5, 6]):
             files.write(step, tags=("loss", f"new{turn // 3}"))
             files.record((store, other)[turn % 2], run)

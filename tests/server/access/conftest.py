@@ -32,7 +32,6 @@ from runcast.server.access.routes import ENDPOINTS, EXCEPTION_HANDLERS
 from runcast.server.api.operation import routes
 from runcast.server.errors import EXCEPTION_HANDLERS as OTHERS
 from runcast.server.limits import Limits
-from runcast.store.database import Database
 from runcast.store.local import LocalStore
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class Place:
     def __init__(self, root: Path, portal: BlockingPortal, **options: Any) -> None:
         self.portal = portal
         self.store = LocalStore(root)
-        self.database = Database(root / "store.db")
+        self.database = self.store.database
         self.clock = Clock()
         self.access = Access(self.database, clock=self.clock, **options)
         self.app = self.build(self.access)

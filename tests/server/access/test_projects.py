@@ -105,7 +105,7 @@ def test_a_token_is_shown_once_and_does_what_its_scope_says(team: Any) -> None:
     listed = ada.get("tokens")
     assert [each["name"] for each in listed.json()["tokens"]] == ["my admin", "my write", "my read"]
     assert not any(each["secret"] in listed.text for each in made.values())
-    dumped = "\n".join(place.database._engine.raw_connection().driver_connection.iterdump())
+    dumped = "\n".join(place.database.engine.raw_connection().driver_connection.iterdump())
     assert "my admin" in dumped
     assert not any(each["secret"][3:] in dumped for each in made.values())
 

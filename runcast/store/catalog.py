@@ -1,0 +1,226 @@
+"""What a store is told of its runs: their facts, what people change of them, the trash, and how long they are kept."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, func, select
+
+from runcast.errors import RunNotFound, StoreError
+from runcast.run.record import RunRecord
+from runcast.run.trials import config_with
+from runcast.store import schema
+from runcast.store.fields import refill
+from runcast.store.finding import find, is_stale
+from runcast.store.paths import check_run_id
+from runcast.store.protocol import RunPage
+from runcast.store.upsert import Upsert
+from runcast.store.writer import not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+    from runcast.store.change import Change
+    from runcast.store.database import Database
+    from runcast.store.places import RunFiles
+    from runcast.store.protocol import Facts, RunQuery
+    from runcast.store.writer import Writer
+
+__all__ = ["CRASHED_AFTER", "EDITABLE", "Catalog"]
+
+CRASHED_AFTER = 300.0
+"""Seconds without a heartbeat after which a running run is reported as crashed."""
+
+EDITABLE = ("name", "project")
+EDITABLE_FACTS = ("tags", "notes", "group", "job_type")
+"""What a person can change of a run, for good."""
+
+_run = schema.run.c
+_pulse = schema.pulse.c
+_retention = schema.retention.c
+
+_ROW = (
+    select(schema.run, _pulse.heartbeat)
+    .join(schema.pulse, _pulse.run == _run.id)
+    .where(_run.id == bindparam("of_run"))
+)
+_KEEP = Upsert(schema.retention)
+_ADD_RUN = Upsert(schema.run, keep=True)
+_ADD_PULSE = Upsert(schema.pulse, keep=True)
+
+
+class Catalog:
+    """The runs of a store; see `LocalStore`, whose methods these are. Thread-safe."""
+
+    def __init__(
+        self, files: RunFiles, database: Database, writer: Writer, clock: Callable[[], float]
+    ) -> None:
+        self._files = files
+        self._database = database
+        self._writer = writer
+        self._clock = clock
+
+    def create(self, run: RunRecord) -> None:
+        """See `Store.create`. Raises `RunNotFound` for a run that was deleted for good: it does not come back."""
+        check_run_id(run.id)
+        row = {
+            "id": run.id,
+            "project": run.project,
+            "name": run.name,
+            "state": run.state,
+            "created": run.created,
+            "ended": run.ended,
+            "config": _dump(run.config),
+            "facts": _dump(run.facts),
+        }
+        self._files.make(run.id)
+        with self._database.write() as connection:
+            mark = connection.scalar(select(self._database.backend.next_mark))
+            pulse = {"run": run.id, "change": mark, "heartbeat": run.heartbeat}
+            if connection.execute(_ADD_PULSE.on(connection), pulse).rowcount:
+                connection.execute(_ADD_RUN.on(connection), row)
+                refill(connection, [run.id])
+            elif connection.execute(_ROW, {"of_run": run.id}).first() is None:
+                raise RunNotFound(f"run {run.id} was deleted from this store for good: record another one")
+
+    def update(self, run: str, facts: Facts) -> None:
+        """See `Store.update`. A heartbeat lets a run that was reported as crashed run again."""
+        with self._writer.changing(run, alive=facts.heartbeat) as change:
+            row = self.row(change.connection, run)
+            edited = set(json.loads(row.edited))
+            values: dict[str, Any] = {}
+            for name in ("name", "project", "state", "ended"):
+                if (value := getattr(facts, name)) is not None and (facts.edit or name not in edited):
+                    values[name] = value
+            if facts.config:
+                values["config"] = _dump({**json.loads(row.config), **facts.config})
+            if facts.state == "running":
+                values["ended"] = None
+            said = {name: fact for name, fact in facts.facts.items() if facts.edit or name not in edited}
+            if said:
+                merged = {**json.loads(row.facts), **said}
+                values["facts"] = _dump({name: fact for name, fact in merged.items() if fact is not None})
+            if facts.edit:
+                edited |= {name for name in EDITABLE if getattr(facts, name) is not None}
+                edited |= {name for name in EDITABLE_FACTS if name in facts.facts}
+                values["edited"] = json.dumps(sorted(edited))
+            if facts.ended is not None:
+                change.fold()
+            values = {name: value for name, value in values.items() if value != getattr(row, name)}
+            if values:
+                change.connection.execute(schema.run.update().where(_run.id == run).values(values))
+            if values.keys() & {"project", "config", "facts"}:
+                self._refill(change, run)
+
+    def run(self, run: str) -> RunRecord:
+        """See `Store.run`."""
+        with self._database.read() as connection:
+            return self._record(self.row(connection, run))
+
+    def page(self, query: RunQuery) -> RunPage:
+        """See `LocalStore.page`."""
+        with self._database.read() as connection:
+            found = find(connection, query, self._clock() - CRASHED_AFTER)
+        return RunPage(tuple(self._record(row) for row in found.rows), found.next)
+
+    def trash(self, run: str) -> None:
+        """See `Store.trash`."""
+        self._set_trashed(run, self._clock())
+
+    def restore(self, run: str) -> None:
+        """See `Store.restore`."""
+        self._set_trashed(run, None)
+
+    def purge(self, run: str) -> None:
+        """See `LocalStore.purge`. The index forgets it first, so a crash leaves files that nobody finds rather than half a run."""
+        with self._database.change([run]) as (connection, locked):
+            if run not in locked.marks:
+                raise not_found(run)
+            row = self.row(connection, run)
+            if row.trashed is None:
+                raise StoreError(f"run {run} is not in the trash: put it there before it is deleted for good")
+            for table in schema.metadata.sorted_tables:
+                if "run" in table.c and table is not schema.pulse:
+                    connection.execute(table.delete().where(table.c.run == run))
+            connection.execute(schema.run.delete().where(_run.id == run))
+            gone = {"change": locked.mark, "purged": True}
+            connection.execute(schema.pulse.update().where(_pulse.run == run).values(gone))
+        self._writer.forget(run)
+        self._files.remove(run)
+
+    def keep_for(self, project: str, age: float | None) -> None:
+        """See `LocalStore.keep_for`."""
+        with self._database.write() as connection:
+            if age is None:
+                connection.execute(schema.retention.delete().where(_retention.project == project))
+            else:
+                connection.execute(_KEEP.on(connection), {"project": project, "age": age})
+
+    def kept_for(self) -> dict[str, float]:
+        """See `LocalStore.kept_for`."""
+        with self._database.read() as connection:
+            return {row.project: row.age for row in connection.execute(select(schema.retention))}
+
+    def expire(self, now: float, trash_age: float) -> tuple[list[str], list[str]]:
+        """See `LocalStore.expire`."""
+        last_alive = func.coalesce(_run.ended, _pulse.heartbeat, _run.created)
+        is_over = (_run.state != "running") | is_stale(now - CRASHED_AFTER)
+        old = (
+            select(_run.id)
+            .join(schema.pulse, _pulse.run == _run.id)
+            .join(schema.retention, _retention.project == _run.project)
+            .where(_run.trashed.is_(None), is_over, last_alive < now - _retention.age)
+        )
+        with self._database.read() as connection:
+            expired = list(connection.scalars(old))
+            rotten = list(connection.scalars(select(_run.id).where(_run.trashed < now - trash_age)))
+        trashed = [run for run in expired if self._while_there(self._set_trashed, run, now)]
+        return trashed, [run for run in rotten if self._while_there(self.purge, run)]
+
+    def row(self, connection: Connection, run: str) -> Any:
+        """Return a run's row, with `heartbeat`. Raises `RunNotFound`."""
+        row = connection.execute(_ROW, {"of_run": run}).first()
+        if row is None:
+            raise not_found(run)
+        return row
+
+    def _set_trashed(self, run: str, when: float | None) -> None:
+        with self._writer.changing(run) as change:
+            change.connection.execute(schema.run.update().where(_run.id == run).values(trashed=when))
+
+    def _refill(self, change: Change, run: str) -> None:
+        change.memory.names = None
+        change.rows.flush()
+        refill(change.connection, [run])
+
+    def _while_there(self, act: Callable[..., None], run: str, *arguments: Any) -> bool:
+        """Do something with a run that somebody else may have dealt with in the meantime."""
+        try:
+            act(run, *arguments)
+        except RunNotFound:
+            return False
+        return True
+
+    def _record(self, row: Any) -> RunRecord:
+        alive = row.created if row.heartbeat is None else row.heartbeat
+        facts = json.loads(row.facts)
+        stale = row.state == "running" and alive < self._clock() - CRASHED_AFTER
+        return RunRecord(
+            row.id,
+            row.project,
+            row.name,
+            "crashed" if stale else row.state,
+            row.created,
+            row.ended,
+            row.heartbeat,
+            config_with(json.loads(row.config), facts),
+            facts,
+            row.trashed,
+        )
+
+
+def _dump(values: dict[str, Any]) -> str:
+    return json.dumps(values, separators=(",", ":"), default=str)

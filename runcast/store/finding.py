@@ -1,0 +1,289 @@
+"""From a `RunQuery` to statements: which runs, in which order, page by page.
+
+A page is read along an index, each run that comes being looked at, until there are enough: that is soon where many runs fit. Where few do
+(which a look into the filter's own index tells, cut off at `FEW`), those are taken and sorted.
+
+Runs that have no value to be ordered by come last, and numbers before texts. Each of these is a stage of its own, so that the first,
+almost always the only one needed, can follow an index.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import and_, asc, case, desc, false, func, literal, null, or_, select, true
+
+from runcast.errors import QueryError
+from runcast.store import schema
+from runcast.store.fields import element, name_of, text_key
+from runcast.store.query import NEWEST, TIMES, Field, Filter, Order, parse_order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sqlalchemy import ColumnElement, Connection, Select
+
+    from runcast.store.protocol import RunQuery
+
+__all__ = ["Found", "find", "is_stale"]
+
+FEW = 2000
+"""Runs that are sorted rather than looked for along an index."""
+
+_run = schema.run.c
+_pulse = schema.pulse.c
+_field = schema.field.c
+_metric = schema.metric.c
+
+_ROWS = select(schema.run, _pulse.heartbeat).join(schema.pulse, _pulse.run == _run.id)
+
+
+class Found(NamedTuple):
+    """A page's rows of `run`, with `heartbeat`, and the cursor of what follows; None at the end."""
+
+    rows: Sequence[Any]
+    next: str | None
+
+
+class _Stage(NamedTuple):
+    """Some of the runs: what they are joined with, the condition that makes them these, and what they are ordered by."""
+
+    table: Any
+    condition: ColumnElement[bool]
+    value: ColumnElement[Any]
+    descending: bool
+
+
+def is_stale(oldest: float) -> ColumnElement[bool]:
+    """Whether a run says that it is running but was not alive since `oldest`; for statements joined with `pulse`."""
+    return and_(_run.state == "running", func.coalesce(_pulse.heartbeat, _run.created) < oldest)
+
+
+def find(connection: Connection, query: RunQuery, oldest: float) -> Found:
+    """Return the runs that a query asks for. Raises `QueryError`."""
+    finding = _Finding(connection, query, oldest)
+    order = parse_order(query.order) if query.order else NEWEST
+    stages = list(finding.stages(order))
+    reached, value, run = _read_cursor(query)
+    rows: list[Any] = []
+    stage_of: list[int] = []
+    for number, stage in enumerate(stages):
+        if number < reached or (query.limit is not None and len(rows) > query.limit):
+            continue
+        statement = finding.statement(stage)
+        if number == reached and run is not None:
+            statement = statement.where(_after(stage, value, run))
+        if query.limit is not None:
+            statement = statement.limit(query.limit + 1 - len(rows))
+        found = connection.execute(statement).all()
+        rows += found
+        stage_of += [number] * len(found)
+    if query.limit is None or len(rows) <= query.limit or not query.limit:
+        return Found(rows[: query.limit], None)
+    last = rows[query.limit - 1]
+    return Found(rows[: query.limit], _cursor(order, stage_of[query.limit - 1], last.ordered_by, last.id))
+
+
+class _Finding:
+    def __init__(self, connection: Connection, query: RunQuery, oldest: float) -> None:
+        self._connection = connection
+        self._query = query
+        self._stale = is_stale(oldest)
+        self._few = False
+        self._projects: Sequence[str] | None = None
+        self._where = list(self._conditions())
+
+    def statement(self, stage: _Stage) -> Select[Any]:
+        """Return the statement that reads a stage's runs."""
+        value = stage.value
+        if self._few:  # keep the database from following the order's index
+            value = func.coalesce(value, null())
+        direction = desc if stage.descending else asc
+        statement = _ROWS.add_columns(value.label("ordered_by"))
+        if stage.table is not None:
+            statement = statement.join(stage.table, stage.table.c.run == _run.id)
+        return statement.where(stage.condition, *self._where).order_by(direction(value), direction(_run.id))
+
+    def stages(self, order: Order) -> Iterator[_Stage]:
+        """Yield the stages of an order."""
+        field, descending = order.field, order.descending
+        if field.kind == "created":
+            yield _Stage(None, true(), _run.created, descending)
+            return
+        if field.kind == "name":
+            yield _Stage(None, true(), _run.name, descending)
+            return
+        if field.kind == "ended":
+            yield _Stage(None, _run.ended.is_not(None), _run.ended, descending)
+            yield _Stage(None, _run.ended.is_(None), _run.created, True)
+            return
+        names = self._names(str(field._replace(part="last")))
+        if field.kind == "summary":
+            column = _metric[field.part]
+            yield _Stage(
+                schema.metric, and_(_metric.name.in_(names), column.is_not(None)), column, descending
+            )
+            known = select(1).where(_metric.run == _run.id, _metric.name.in_(names), column.is_not(None))
+        else:
+            for column in (_field.number, _field.text):
+                condition = and_(_field.name.in_(names), column.is_not(None))
+                yield _Stage(schema.field, condition, column, descending)
+            known = select(1).where(
+                _field.run == _run.id,
+                _field.name.in_(names),
+                or_(_field.number.is_not(None), _field.text.is_not(None)),
+            )
+        yield _Stage(None, ~known.exists(), _run.created, True)
+
+    def _conditions(self) -> Iterator[ColumnElement[bool]]:
+        query = self._query
+        yield _run.trashed.is_not(None) if query.trashed else _run.trashed.is_(None)
+        if query.project is not None:
+            yield _run.project == query.project
+        if query.projects is not None:
+            yield _run.project.in_(sorted(query.projects))
+        if query.state is not None:
+            yield self._state(query.state)
+        labels = [Filter(Field("tags"), "contains", tag) for tag in query.tags]
+        if query.group is not None:
+            labels.append(Filter(Field("group"), "=", query.group))
+        for each in (*labels, *query.filters):
+            yield self._condition(each)
+
+    def _state(self, state: str) -> ColumnElement[bool]:
+        if state == "running":
+            return and_(_run.state == "running", ~self._stale)
+        return or_(_run.state == state, self._stale) if state == "crashed" else _run.state == state
+
+    def _condition(self, filtered: Filter) -> ColumnElement[bool]:
+        kind, operator = filtered.field.kind, filtered.operator
+        if operator == "!=":
+            equal = self._condition(Filter(filtered.field, "=", filtered.value))
+            return ~func.coalesce(equal, false())
+        if kind == "state":
+            state = case((self._stale, literal("crashed")), else_=_run.state)
+            return _compare(state, filtered)
+        if kind in {"id", "name", "project", *TIMES}:
+            return _compare(_run[kind], filtered)
+        return self._any([self._lookup(each) for each in self._rows_of(filtered)])
+
+    def _rows_of(self, filtered: Filter) -> Iterator[tuple[Any, ColumnElement[bool]]]:
+        """Yield where a filter finds its runs: a table that is derived from them, and a condition on its rows."""
+        kind, operator, value = filtered.field.kind, filtered.operator, filtered.value
+        path = str(filtered.field._replace(part="last"))
+        if kind == "tags":
+            for tag in value if isinstance(value, tuple) else (value,):
+                yield schema.field, _field.name.in_(self._names(element("tags", str(tag))))
+            return
+        here = _field.name.in_(self._names(path))
+        if operator == "exists":
+            yield schema.field, here
+            if kind == "summary":
+                yield schema.metric, _metric.name.in_(self._names(path))
+            return
+        values = value if isinstance(value, tuple) else (value,)
+        numbers = tuple(each for each in values if isinstance(each, float))
+        texts = tuple(
+            text_key(each) if operator in {"=", "in"} else each for each in values if isinstance(each, str)
+        )
+        if operator == "contains":
+            if texts:
+                yield schema.field, and_(here, _contains(_field.text, texts[0]))
+            if kind == "config" and value is not None:
+                yield schema.field, _field.name.in_(self._names(element(path, value)))
+            return
+        if numbers:
+            wanted = numbers if operator == "in" else numbers[0]
+            table, column, named = schema.field, _field.number, here
+            if kind == "summary":
+                table, column = schema.metric, _metric[filtered.field.part]
+                named = _metric.name.in_(self._names(path))
+            yield table, and_(named, _compare(column, Filter(filtered.field, operator, wanted)))
+        if texts:
+            wanted_text = texts if operator == "in" else texts[0]
+            yield (
+                schema.field,
+                and_(here, _compare(_field.text, Filter(filtered.field, operator, wanted_text))),
+            )
+
+    def _lookup(self, rows: tuple[Any, ColumnElement[bool]]) -> tuple[ColumnElement[bool], bool]:
+        """Return the condition that a run has such a row, and whether few runs do."""
+        table, condition = rows
+        some = select(table.c.run).where(condition).limit(FEW + 1).subquery()
+        count = self._connection.execute(select(func.count()).select_from(some)).scalar_one()
+        if count <= FEW:
+            return _run.id.in_(select(table.c.run).where(condition)), True
+        return select(1).where(table.c.run == _run.id, condition).correlate(schema.run).exists(), False
+
+    def _any(self, conditions: Sequence[tuple[ColumnElement[bool], bool]]) -> ColumnElement[bool]:
+        if conditions and all(few for _, few in conditions):
+            self._few = True
+        return or_(false(), *(condition for condition, _ in conditions))
+
+    def _names(self, path: str) -> list[int]:
+        """Return the numbers of a field's name, in each project that is asked for."""
+        if self._projects is None:
+            query = self._query
+            if query.project is not None:
+                self._projects = [query.project]
+            elif query.projects is not None:
+                self._projects = sorted(query.projects)
+            else:
+                self._projects = self._connection.scalars(select(_run.project).distinct()).all()
+        return [name_of(project, path) for project in self._projects]
+
+
+def _compare(column: Any, filtered: Filter) -> ColumnElement[bool]:
+    value: Any = filtered.value
+    comparisons: dict[str, Callable[[], Any]] = {
+        "=": lambda: column == value,
+        "<": lambda: column < value,
+        "<=": lambda: column <= value,
+        ">": lambda: column > value,
+        ">=": lambda: column >= value,
+        "in": lambda: column.in_(value),
+        "contains": lambda: _contains(column, str(value)),
+        "exists": lambda: column.is_not(None),
+    }
+    found: ColumnElement[bool] = comparisons[filtered.operator]()
+    return found
+
+
+def _contains(column: Any, text: str) -> ColumnElement[bool]:
+    found: ColumnElement[bool] = func.lower(column).contains(text.lower(), autoescape=True)
+    return found
+
+
+def _after(stage: _Stage, value: Any, run: str) -> ColumnElement[bool]:
+    column = stage.value
+    if stage.descending:
+        return or_(column < value, and_(column == value, _run.id < run))
+    return or_(column > value, and_(column == value, _run.id > run))
+
+
+def _cursor(order: Order, stage: int, value: Any, run: str) -> str:
+    said = json.dumps([f"{'-' if order.descending else ''}{order.field}", stage, value, run])
+    return base64.urlsafe_b64encode(said.encode()).decode().rstrip("=")
+
+
+def _read_cursor(query: RunQuery) -> tuple[int, Any, str | None]:
+    """Return the stage, the value and the run that a query goes on after."""
+    if query.after is None:
+        return 0, None, None
+    unknown = QueryError("`after` is none that a page of runs ended with: begin with the first page")
+    try:
+        of, stage, value, run = json.loads(
+            base64.urlsafe_b64decode(query.after + "=" * (-len(query.after) % 4))
+        )
+    except (ValueError, TypeError) as error:
+        raise unknown from error
+    order = parse_order(query.order) if query.order else NEWEST
+    if of != f"{'-' if order.descending else ''}{order.field}":
+        raise QueryError(
+            "`after` goes on with another order than the one asked for: begin with the first page"
+        )
+    if not isinstance(stage, int) or not isinstance(value, (int, float, str)) or not isinstance(run, str):
+        raise unknown
+    return stage, value, run
