@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from runcast.server.committer import Committer
 from runcast.server.feed import Feed
+from runcast.server.frames import Frames
 from runcast.server.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Service:
         self.limits = limits
         self.metrics = Metrics()
         self.stopping = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self.requests = self.streams = 0
         self.metrics.watch("requests_now", "Requests that are worked at.", lambda: self.requests)
         self.metrics.watch("streams_now", "Live streams that are open.", lambda: self.streams)
@@ -43,6 +45,7 @@ class Service:
         self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="runcast-store")
         self.committer = Committer(store, self.metrics, limits.queue)
         self.feed = Feed(self)
+        self.frames = Frames(self)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call what waits for the database or the disk, in a thread."""
@@ -75,6 +78,11 @@ class Service:
         """Begin to stop: streams end, everything else is still answered."""
         self.stopping.set()
         self.feed.wake_all()
+        self.frames.close()
+
+    def request_stop(self) -> None:
+        """Begin to stop, said from another thread."""
+        self._loop.call_soon_threadsafe(self.stop)
 
     async def close(self) -> None:
         """Commit what waits for it, and end the threads."""

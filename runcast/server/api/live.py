@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from typing import TYPE_CHECKING
 
@@ -147,6 +148,9 @@ async def _events(
                 await service.sleep(PAUSE)
             else:
                 yield comment("")
+        if service.stopping.is_set():
+            # Not all at once: they come to those who are left, or to this server when it starts again.
+            yield f"retry: {random.randint(RETRY // 4, 2 * RETRY)}\n\n".encode()  # noqa: S311 - no secret
 
 
 async def _still_allowed(request: Request, locate: Locate) -> bool:

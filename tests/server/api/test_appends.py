@@ -111,7 +111,7 @@ def test_many_recorders_share_commits(place, ada, new_run, records, message):
                 size = sum(stop - at[run] for run in runs)
                 with held_up(place.store):
                     pieces = [asyncio.create_task(send_piece(client, run, stop)) for run in runs]
-                    while place.service.committer.reserved < size:
+                    while place.service.committer.reserved < size:  # noqa: ASYNC110
                         await asyncio.sleep(0.01)
                 await asyncio.gather(*pieces)
 
@@ -165,14 +165,14 @@ def test_more_than_can_be_committed_is_put_off(own_place, new_run):
                 asyncio.create_task(client.patch(f"{url}/{n}", content=bytes(9_000), headers=headers))
                 for n in range(4)
             ]
-            while place.service.committer.reserved < 36_000:
+            while place.service.committer.reserved < 36_000:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             refused = await client.patch(f"{url}/more", content=bytes(9_000), headers=headers)
             small = [
                 asyncio.create_task(client.patch(f"{url}/s{n}", content=b"x", headers=headers))
                 for n in range(2)
             ]
-            while place.service.requests < 6:
+            while place.service.requests < 6:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             crowded = await client.get(f"{place.url}/api/v1/runs")
             alive = await client.get(f"{place.url}/healthz")
