@@ -89,6 +89,7 @@ class Session:
             options.name,
             sync_tensorboard=True,
             save=options.save,
+            to=options.to,
             logdirs=_usable(options.logdirs),
             tensorboard=None if options.tensorboard else False,
         )
@@ -208,7 +209,8 @@ class Session:
 
     def _show(self, run: Run, shown: Form, options: SyncOptions) -> None:
         if shown == "none":
-            print(f"runcast: {run.name} is recorded in {run.folder}; `runcast show {run.id}` shows it")  # noqa: T201
+            there = f", and brought to {run.url}" if run.url is not None else ""
+            print(f"runcast: {run.name} is recorded in {run.folder}{there}; `runcast show {run.id}` shows it")  # noqa: T201
             return
         try:
             from runcast.widgets.view import View

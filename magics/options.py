@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["SYNC_USAGE", "SyncOptions", "parse_sync", "split"]
 
 SYNC_USAGE = """\
-%sync_tensorboard [LOGDIR ...] [--project P] [--name N] [--no-save] [--no-tensorboard] [--height H]
+%sync_tensorboard [LOGDIR ...] [--project P] [--name N] [--to URL] [--no-save] [--no-tensorboard] [--height H]
 
   LOGDIR            a folder to watch, also for other processes; it need not exist yet
   --project P       the project that the run belongs to
   --name N          the run's name
+  --to URL          bring the run to this server as well (`runcast login URL` stores a token for it)
   --no-save         record the metrics, keep no copy of the event files
   --no-tensorboard  no TensorBoard tab
   --height H        height of the panel in pixels (200 to 4000)
@@ -39,6 +40,7 @@ class SyncOptions:
     logdirs: tuple[str, ...] = ()
     project: str | None = None
     name: str | None = None
+    to: str | None = None
     save: bool = True
     tensorboard: bool = True
     height: int = HEIGHT
@@ -65,6 +67,7 @@ def _sync_parser() -> _Parser:
     parser.add_argument("logdirs", nargs="*")
     parser.add_argument("--project")
     parser.add_argument("--name")
+    parser.add_argument("--to", metavar="URL")
     parser.add_argument("--no-save", dest="save", action="store_false")
     parser.add_argument("--no-tensorboard", dest="tensorboard", action="store_false")
     parser.add_argument("--height", type=_height, default=HEIGHT)

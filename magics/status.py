@@ -36,6 +36,8 @@ def _lines(session: Session) -> Iterator[str]:
         )
         yield f"{run.project} / {run.name} · {run.state} · {run.id} · {alive}"
         yield f"in {run.folder}"
+        if run.url is not None:
+            yield f"and on {run.url}"
         if status is None and pid is not None:
             yield "the recorder does not answer; what is written stays in the event files and is recorded later"
         elif status is not None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runcast import errors, tensorboard
+    from runcast.client.login import login
     from runcast.logdir import read
     from runcast.run.active import init
     from runcast.run.config import Config, Summary
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from runcast.run.namesakes import AlertLevel
     from runcast.run.state import Policy
     from runcast.run.tables import Table
-    from runcast.run.wandb import Settings, login
+    from runcast.run.wandb import Settings
 
     config: Config
     run: Run | None
@@ -68,7 +69,8 @@ _NAMES = {
     "Run": "runcast.run.live",
     "Table": "runcast.run.tables",
     **dict.fromkeys(("Audio", "Histogram", "Html", "Image", "Video"), "runcast.run.media"),
-    **dict.fromkeys(("Settings", "login"), "runcast.run.wandb"),
+    "Settings": "runcast.run.wandb",
+    "login": "runcast.client.login",
     "AlertLevel": "runcast.run.namesakes",
 }
 _OF_RUN = ("alert", "config", "define_metric", "log_code", "mark_preempting", "summary", "unwatch", "watch")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runcast.cli.serve import serve
+from runcast.cli.sync import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from runcast.store.local import LocalStore
     from runcast.store.protocol import FileRecord
 
-__all__ = ["runcast"]
+__all__ = ["open_local", "runcast"]
 
 DEFAULT_RUNS = 50
 DEFAULT_POINTS = 40
@@ -71,7 +72,7 @@ def runs(
     from runcast.store.protocol import RunQuery
 
     count = (None if as_json else DEFAULT_RUNS) if limit is None else (limit or None)
-    store = _open(place)
+    store = open_local(place)
     query = RunQuery(project=project, tags=tags, group=group, limit=count and count + 1)
     found = [] if store is None else store.runs(query)
     listed = [(run, [] if store is None else store.series(run.id)) for run in found[:count]]
@@ -177,13 +178,17 @@ def status(place: Path | None, run: str | None, as_json: bool) -> None:
     from runcast.store.protocol import RunQuery
 
     if run is None:
-        store = _open(place)
+        store = open_local(place)
         running = [] if store is None else store.runs(RunQuery(state="running"))
         chosen = running or ([] if store is None else store.runs(RunQuery(limit=1)))
     else:
         store, found = _find(place, run)
         chosen = [found]
-    listed = [] if store is None else [(each, _watched(each, store.files(each.id))) for each in chosen]
+    listed = (
+        []
+        if store is None
+        else [(each, _watched(each, store.files(each.id)) + _servers(store, each)) for each in chosen]
+    )
     if as_json:
         shaped = [
             {"run": {"id": each.id, "name": each.name, "state": each.state}, "files": w} for each, w in listed
@@ -229,6 +234,8 @@ def console(
 
 
 runcast.add_command(serve)
+for command in COMMANDS:
+    runcast.add_command(command)
 
 
 def _watched(run: RunRecord, files: Sequence[FileRecord]) -> list[dict[str, Any]]:
@@ -261,13 +268,23 @@ def _watched(run: RunRecord, files: Sequence[FileRecord]) -> list[dict[str, Any]
     return rows
 
 
+def _servers(store: LocalStore, run: RunRecord) -> list[dict[str, Any]]:
+    """Return how far the run is on the servers that it is brought to, as rows among its files."""
+    from runcast.recorder.replica import Note
+    from runcast.store.frames import file_json
+
+    folder = store.root / "runs" / run.id
+    notes = {url: Note.read(folder, url) for url in Note.all(folder)}
+    return [file_json(note.row(url)) for url, note in notes.items() if note is not None]
+
+
 def _folder(place: Path | None) -> Path:
     from runcast.settings import runcast_dir
 
     return runcast_dir() if place is None else place.expanduser().absolute()
 
 
-def _open(place: Path | None) -> LocalStore | None:
+def open_local(place: Path | None) -> LocalStore | None:
     """Open the store, None if there is none yet: looking makes no folder."""
     folder = _folder(place)
     if not (folder / "store.db").exists():
@@ -283,7 +300,7 @@ def _find(place: Path | None, run: str) -> tuple[LocalStore, RunRecord]:
     from runcast.cli.find import find_run
     from runcast.errors import RunNotFound
 
-    store = _open(place)
+    store = open_local(place)
     if store is None:
         raise RunNotFound(
             f"there are no runs in {_folder(place)}; name another folder with --dir or RUNCAST_DIR"

@@ -2,7 +2,7 @@
 
 The run's folder is `RUNCAST_DIR/runs/<id>`. Standard input and output are the channel (`runcast.run.channel`); whatever else
 would be printed goes to `recorder.log` in the run's folder. Several folders with `--complete` are runs whose training process
-is gone: they are completed, one after the other.
+is gone: they are completed, one after the other; with `--send`, runs that are complete, and not yet on their servers.
 
 Exit status: 0 the run is complete, `EXIT_LOCKED` another recorder has it, `STOPPED` told to stop before the run's end.
 """
@@ -24,9 +24,10 @@ from filelock import FileLock, Timeout
 
 from runcast.errors import RuncastError
 from runcast.recorder.channel import Inbox, Outbox
-from runcast.recorder.loop import Recorder
+from runcast.recorder.loop import STOPPED, Recorder
 from runcast.recorder.parent import Parent
-from runcast.recorder.recover import JOURNAL, LOCK, complete_unfinished
+from runcast.recorder.recover import JOURNAL, LOCK, complete_unfinished, send_unsent
+from runcast.recorder.replica import Note, Replica
 from runcast.run.channel import EXIT_LOCKED
 from runcast.run.process import is_alive
 from runcast.run.state import read_state
@@ -51,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if options.send:
+        away: set[str] = set()
+        return max(_send(folder, away) for folder in options.folder)
     if options.complete:
         return max(_complete(folder) for folder in options.folder)
     return _record(options.folder[0], options.parent, options.parent_created)
@@ -98,6 +102,26 @@ def _complete(folder: Path) -> int:
     return code
 
 
+def _send(folder: Path, away: set[str]) -> int:
+    """Bring a run that is recorded to where it is to be; `STOPPED` if that cannot be done now.
+
+    A server that cannot be used is put into `away`, and not tried for other runs.
+    """
+    _redirect(folder)
+    there = True
+    for url, said in Note.all(folder).items():
+        if said.get("complete") or said.get("gone") or url in away:
+            continue
+        log.info("recorder %d brings run %s to %s", os.getpid(), folder.name, url)
+        replica = Replica(folder, partial(LocalStore, folder.parents[1]), url, log.warning)
+        replica.start()
+        if not replica.settle():
+            there = False
+            away.add(url)
+        replica.stop()
+    return 0 if there else STOPPED
+
+
 def _is_recorded(folder: Path) -> bool:
     state = read_state(folder / JOURNAL)
     if state.finish is None and state.pid is not None and is_alive(state.pid, state.pid_created):
@@ -122,6 +146,8 @@ def _recover(root: Path) -> None:
     try:
         if found := complete_unfinished(root):
             log.info("completing runs that nobody completed: %s", ", ".join(found))
+        if found := send_unsent(root):
+            log.info("bringing runs to their servers: %s", ", ".join(found))
     except (RuncastError, OSError):
         log.exception("cannot look for runs that nobody completed")
 
@@ -152,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument("--parent", type=int, metavar="PID", help="the process that is recorded")
     how.add_argument("--complete", action="store_true", help="the process is gone: record what it left")
+    how.add_argument("--send", action="store_true", help="the run is recorded: bring it to its server")
     parser.add_argument(
         "--parent-created", type=float, metavar="T", help="when it was created: pids are used again"
     )

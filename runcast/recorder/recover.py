@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from runcast.errors import StoreError
+from runcast.recorder.replica import NOTE, REPLICA_LOCK, Note
 from runcast.run.process import is_alive
 from runcast.run.state import read_state
 from runcast.store.local import CRASHED_AFTER, LocalStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from runcast.run.record import RunRecord
 
-__all__ = ["JOURNAL", "LOCK", "complete_unfinished", "unfinished"]
+__all__ = ["JOURNAL", "LOCK", "complete", "complete_unfinished", "send_unsent", "unfinished", "unsent"]
 
 LOCK = "recorder.lock"
 JOURNAL = "run.jsonl"
@@ -57,12 +59,45 @@ def complete_unfinished(root: Path) -> list[str]:
     Raises `StoreError`, also when no process can be started.
     """
     found = unfinished(root)
-    if not found:
-        return found
+    if found:
+        complete(root, found)
+    return found
+
+
+def complete(root: Path, runs: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a process that completes runs that nobody records, one after the other. Raises `StoreError`."""
+    return _start(root, runs, "--complete")
+
+
+def unsent(root: Path) -> list[str]:
+    """Return the ids of runs in the store at `root` that are recorded, and not wholly on a server where they are to be.
+
+    Those that are just being brought there are left out, and those that wait for `runcast sync` (`mode="offline"`).
+    """
+    found = []
+    for note in sorted((root / "runs").glob(f"*/{NOTE}")):
+        folder = note.parent
+        missing = [
+            said for said in Note.all(folder).values() if not said.get("complete") and not said.get("gone")
+        ]
+        if missing and _is_free(folder / LOCK) and _is_free(folder / REPLICA_LOCK):
+            found.append(folder.name)
+    return found
+
+
+def send_unsent(root: Path) -> list[str]:
+    """Start a process that brings the unsent runs to their servers, and return their ids at once. Raises `StoreError`."""
+    found = unsent(root)
+    if found:
+        _start(root, found, "--send")
+    return found
+
+
+def _start(root: Path, runs: Sequence[str], what: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", _COMPLETE, json.dumps(sys.path)]
     try:
         process = subprocess.Popen(
-            [*command, *(str(root / "runs" / run) for run in found), "--complete"],
+            [*command, *(str(root / "runs" / run) for run in runs), what],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -71,10 +106,10 @@ def complete_unfinished(root: Path) -> list[str]:
             **_detached(),
         )
     except OSError as error:
-        raise StoreError(f"cannot start {sys.executable} to complete runs: {error.strerror}") from error
+        raise StoreError(f"cannot start {sys.executable} for earlier runs: {error.strerror}") from error
     # It may outlive us; if it does not, it is not to stay behind as a zombie.
     threading.Thread(target=process.wait, name="completing", daemon=True).start()
-    return found
+    return process
 
 
 def _is_abandoned(folder: Path, known: RunRecord | None) -> bool:

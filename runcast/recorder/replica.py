@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from runcast.store.local import LocalStore
     from runcast.store.protocol import Store
 
-__all__ = ["NOTE", "REPLICA_LOCK", "Note", "Replica", "open_server"]
+__all__ = ["NOTE", "REPLICA_LOCK", "Note", "Replica", "open_server", "size_words"]
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,8 @@ class Note:
 
     complete: bool = False
     waiting: int = 0
+    total: int = 0
+    """Bytes that are not there, and bytes that are here."""
     since: float | None = None
     """When the server was last of use before it was not any more; None while it is."""
     why: str = ""
@@ -81,6 +83,7 @@ class Note:
         note = cls()
         with suppress(KeyError, TypeError, ValueError):
             note.complete, note.waiting = bool(said["complete"]), int(said["waiting"])
+            note.total = int(said["total"])
             note.since, note.why, note.gone = said["since"], str(said["why"]), bool(said["gone"])
             note.sent.whole = {
                 str(path): (int(mark[0]), int(mark[1])) for path, mark in said["whole"].items()
@@ -101,11 +104,31 @@ class Note:
             else {}
         )
 
+    @property
+    def missing(self) -> str:
+        """What is not there and why, in words; "" if everything is."""
+        if self.why:
+            since = "" if self.since is None else time.strftime(" since %H:%M:%S", time.localtime(self.since))
+            return f"{size_words(self.waiting)} waiting{since}: {self.why}"
+        if self.sent.refused:
+            path, why = next(iter(self.sent.refused.items()))
+            return f"not taken: {path} ({why})" + (
+                f" and {len(self.sent.refused) - 1} more" if len(self.sent.refused) > 1 else ""
+            )
+        return "" if self.complete or not self.waiting else f"{size_words(self.waiting)} waiting"
+
+    def row(self, url: str) -> FileRecord:
+        """Return how far the run is on the server, as a row among its files."""
+        state = "retrying" if self.why else "recorded" if self.complete else "recording"
+        there = max(0, self.total - self.waiting)
+        return FileRecord(url, there, source_size=self.total, state=state, why=self.missing)
+
     def write(self, folder: Path, url: str) -> None:
         """Note it. What cannot be written is found out again by whoever comes next."""
         said = {
             "complete": self.complete,
             "waiting": self.waiting,
+            "total": self.total,
             "since": self.since,
             "why": self.why,
             "gone": self.gone,
@@ -147,12 +170,12 @@ class Replica:
         self._awake = False
         self._stopping = False
         self._over = False
-        self._complete_at = float("-inf")
+        self._complete_at = self._goes_on_at = float("-inf")
         self._failing_since: float | None = None
         self._failures = 0
         self._hopeless = False
         self._used = False
-        self._retell_at = float("-inf")
+        self._retell_at = self._written = float("-inf")
 
     def start(self) -> None:
         """Begin."""
@@ -179,7 +202,7 @@ class Replica:
                 since = asked if self._replication is None else self._failing_since
                 if stop() or self._over or self._hopeless or (since is not None and now - since >= patience):
                     return False
-                if self._failing_since is None and self._replication is not None and self._goes_on():
+                if self._goes_on_at >= asked:
                     return False
                 self._changed.wait(POLL)
             return True
@@ -191,27 +214,11 @@ class Replica:
     @property
     def missing(self) -> str:
         """What is not on the server and why, in words; "" if everything is."""
-        note = self._note
-        if note.why:
-            since = (
-                ""
-                if note.since is None
-                else f" since {time.strftime('%H:%M:%S', time.localtime(note.since))}"
-            )
-            return f"{_size(note.waiting)} waiting{since}: {note.why}"
-        if note.sent.refused:
-            path, why = next(iter(note.sent.refused.items()))
-            return f"{len(note.sent.refused)} files are not taken, {path} among them: {why}"
-        return "" if note.complete or not note.waiting else f"{_size(note.waiting)} waiting"
+        return self._note.missing
 
     def row(self) -> FileRecord:
         """Return how far the run is on the server, as a row among its files."""
-        note, replication = self._note, self._replication
-        total = replication.total if replication is not None else note.waiting
-        state = "retrying" if note.why else "recorded" if note.complete else "recording"
-        return FileRecord(
-            self.url, max(0, total - note.waiting), source_size=total, state=state, why=self.missing
-        )
+        return self._note.row(self.url)
 
     # The thread
 
@@ -232,7 +239,7 @@ class Replica:
     def _replicate(self) -> None:
         self._note = Note.read(self._folder, self.url) or self._note
         self._note.complete = False
-        self._note.write(self._folder, self.url)
+        self._write()
         with self._open_local() as local:
             self._replication = replication = Replication(
                 local, lambda: open_server(self.url, patience=0.0), self._folder.name, self._note.sent
@@ -241,8 +248,7 @@ class Replica:
                 self._rounds(local, replication)
             finally:
                 replication.close()
-                self._note.waiting = replication.waiting
-                self._note.write(self._folder, self.url)
+                self._write()
 
     def _rounds(self, local: LocalStore, replication: Replication) -> None:
         mark, console, last = 0, -1, float("-inf")
@@ -266,9 +272,9 @@ class Replica:
                 if pause and not self._awake:
                     self._changed.wait_for(lambda: self._stopping or self._awake, pause)
 
-    def _goes_on(self) -> bool:
-        """Whether the run had not ended at the last look: another process has gone on with it."""
-        return self._replication is not None and self._replication.looked and not self._replication.ended
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        self._note.write(self._folder, self.url)
 
     # What became of a round
 
@@ -277,20 +283,18 @@ class Replica:
         if self._failing_since is not None:
             log.warning("%s can be used again", self.url)
         changed = note.complete != replication.complete or note.since is not None
-        note.complete, note.waiting, note.since, note.why = (
-            replication.complete,
-            replication.waiting,
-            None,
-            "",
-        )
+        note.complete, note.since, note.why = replication.complete, None, ""
+        note.waiting, note.total = replication.waiting, replication.total
         with self._changed:
-            self._used = True
+            self._used = replication.begun
             self._failing_since, self._failures, self._hopeless = None, 0, False
             if replication.complete:
                 self._complete_at = began
+            elif replication.looked and not replication.ended:  # another process goes on with the run
+                self._goes_on_at = began
             self._changed.notify_all()
-        if changed:
-            note.write(self._folder, self.url)
+        if changed or began - self._written >= AT_LEAST:
+            self._write()
 
     def _failed(self, replication: Replication, error: RuncastError) -> float:
         """Note a failure; return the seconds until the next attempt."""
@@ -299,7 +303,8 @@ class Replica:
         replication.reconnect()
         with suppress(RuncastError):
             replication.measure()
-        note.complete, note.waiting, note.why = False, replication.waiting, str(error)
+        note.complete, note.why = False, str(error)
+        note.waiting, note.total = replication.waiting, replication.total
         note.gone = isinstance(error, RunNotFound) and replication.begun
         with self._changed:
             first = self._failing_since is None
@@ -310,13 +315,13 @@ class Replica:
         if first:
             log.warning("the run cannot be brought to %s for now: %s", self.url, error)
             note.since = time.time()
-            note.write(self._folder, self.url)
+            self._write()
         assert self._failing_since is not None
         if (
             self._hopeless or not self._used or now - self._failing_since >= PATIENCE
         ) and now >= self._retell_at:
             self._retell_at = now + RETELL
-            note.write(self._folder, self.url)
+            self._write()
             self._warn(
                 f"{error}. The run is recorded on this machine all the same, and brought to the server as soon as that is possible"
             )
@@ -324,7 +329,7 @@ class Replica:
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
-def _size(count: int) -> str:
+def size_words(count: int) -> str:
     """Return a number of bytes as a person reads it."""
     if count < 1000:
         return f"{count} B"

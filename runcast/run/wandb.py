@@ -1,4 +1,4 @@
-"""What W&B's users pass to `init`, and before it to `login`: what there is no use for is told once, what nobody knows is an error."""
+"""What W&B's users pass to `init`: what there is no use for is told once, what nobody knows is an error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from runcast.errors import SettingsError
 from runcast.run.config import as_mapping
 
-__all__ = ["Settings", "heed", "login", "only", "settings_of"]
+__all__ = ["Settings", "heed", "only", "settings_of"]
 
 log = logging.getLogger("runcast")
 
@@ -62,22 +62,6 @@ _told: set[str] = set()
 
 class Settings(types.SimpleNamespace):
     """Settings for `init(settings=…)`, by runcast's names or W&B's; which have no effect is told there."""
-
-
-def login(
-    key: str | None = None,
-    host: str | None = None,
-    relogin: bool | None = None,
-    force: bool | None = None,
-    anonymous: str | None = None,
-    timeout: int | None = None,
-    verify: bool | None = None,
-    **_: Any,
-) -> bool:
-    """Say that nobody has to log in, once, and return True. Takes what W&B's takes; a key goes nowhere."""
-    del key, host, relogin, force, anonymous, timeout, verify
-    tell("login() is not needed: runs are kept on this machine")
-    return True
 
 
 def heed(others: dict[str, Any], known: set[str]) -> None:

@@ -73,14 +73,19 @@ class Connection:
         return f"<Connection to {self.url}>"
 
     def json(
-        self, method: str, path: str, *, body: Any = None, params: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Return what the server answers as JSON; `body` is sent as JSON. The rest is as in `request`."""
-        headers: dict[str, str] = {}
         data = None
         if body is not None:
-            headers, data = packed(_dumped(body))
-            headers["Content-Type"] = "application/json"
+            more, data = packed(_dumped(body))
+            headers = {**(headers or {}), **more, "Content-Type": "application/json"}
         response = self.request(method, path, params=params, data=data, headers=headers)
         if not response.content:
             return None

@@ -8,6 +8,7 @@ export interface RunFacts {
   project?: string;
   state?: string;
   folder?: string;
+  url?: string;
   created?: number | null;
   ended?: number | null;
   facts?: Record<string, unknown>;

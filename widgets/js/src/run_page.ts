@@ -43,13 +43,14 @@ export class RunPage implements Page {
   }
 
   private facts(): Fact[] {
-    const { id, folder, project, name, created, ended, facts = {} } = this.feed.run;
+    const { id, folder, url, project, name, created, ended, facts = {} } = this.feed.run;
     const git = isRecord(facts.git) ? facts.git : {};
     const found: (readonly [string, unknown])[] = [
       ["Name", name],
       ["Project", project],
       ["Id", id && this.copyable(id)],
       ["Folder", folder && this.copyable(folder)],
+      ["On the server", typeof url === "string" && pageLink(url)],
       ["State", this.feed.state],
       ["Started", typeof created === "number" && formatDate(created)],
       [
@@ -205,6 +206,12 @@ function gpuName(gpu: unknown): string {
 
 function ahead({ ahead, upstream }: Record<string, unknown>): string {
   return `${countOf(Number(ahead), "commit")} beyond ${upstream ?? "upstream"}`;
+}
+
+/** A link to the run's page on its server, which the user named. */
+function pageLink(page: string): Node {
+  if (!/^https?:\/\//.test(page)) return document.createTextNode(page);
+  return h("a", { href: page, target: "_blank", rel: "noopener noreferrer" }, page);
 }
 
 /** A remote that a browser can open is a link: https, and nothing that only looks like it. */

@@ -1,0 +1,160 @@
+"""`runcast login`, `runcast logout` and `runcast sync`: runs of this machine, and a server."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runcast.run.record import RunRecord
+    from runcast.store.local import LocalStore
+
+__all__ = ["COMMANDS"]
+
+
+@click.command()
+@click.argument("url")
+@click.option("--token", metavar="-", help="`-`: read an API token from standard input.")
+@click.option("--user", metavar="NAME", help="Make a token with this user's password, which is asked for.")
+def login(url: str, token: str | None, user: str | None) -> None:
+    """Keep an API token for the server at URL, so that runs can be brought there.
+
+    It is asked for, and kept where only you can read it.
+    """
+    from runcast.client.login import keep_token, new_token
+    from runcast.settings import server_url
+
+    server = server_url(url)
+    if token is not None and token != "-":  # noqa: S105
+        raise click.UsageError(
+            "a token on the command line can be read by others: write `--token -` and pipe it in"
+        )
+    if token is not None:
+        secret = sys.stdin.readline()
+    elif user is not None:
+        secret = new_token(server, user, click.prompt("Password", hide_input=True, err=True))
+    else:
+        secret = click.prompt(f"API token for {server}", hide_input=True, err=True)
+    who, place = keep_token(server, secret)
+    click.echo(f"logged in to {server} as {who}; the token is kept in {place}")
+
+
+@click.command()
+@click.argument("url")
+def logout(url: str) -> None:
+    """Forget the token for the server at URL. It stays valid until it is revoked there."""
+    from runcast.credentials import forget_token
+    from runcast.settings import server_url
+
+    server = server_url(url)
+    known = forget_token(server)
+    click.echo(f"the token for {server} is forgotten" if known else f"no token for {server} was kept")
+
+
+@click.command()
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@click.option(
+    "--to",
+    metavar="URL",
+    help="The server; without it, the one that each run was meant for, else the setting's.",
+)
+@click.option("--all", "everything", is_flag=True, help="Also runs that were meant to stay here.")
+@click.pass_obj
+def sync(place: Path | None, runs: tuple[str, ...], to: str | None, *, everything: bool) -> None:
+    """Bring runs of this machine to a server: the given ones, or all that were meant for one and are not (wholly) there.
+
+    What a server has already is not sent again.
+    """
+    from runcast.cli.commands import open_local
+    from runcast.cli.find import find_run
+    from runcast.errors import RunNotFound
+    from runcast.settings import load_settings, server_url
+
+    store = open_local(place)
+    if store is None:
+        raise RunNotFound("there are no runs here; name another folder with --dir or RUNCAST_DIR")
+    server = server_url(to) if to is not None else None
+    usual = load_settings().to or None
+    chosen = [find_run(store, run) for run in runs] or list(store.runs())
+    wanted = [
+        (run, url)
+        for run in dict.fromkeys(run.id for run in chosen)
+        if (url := _destination(store.root / "runs" / run, server, usual, asked=bool(runs) or everything))
+    ]
+    if runs and len(wanted) < len(runs):
+        raise click.UsageError("no server is named: add --to URL, or set RUNCAST_TO")
+    _complete(store, [run for run, _ in wanted])
+    left = [run for run, url in wanted if not _bring(store, store.run(run), url)]
+    if left:
+        raise click.ClickException(
+            f"{len(left)} of {len(wanted)} runs are not (wholly) on the server: {', '.join(left[:5])}; try `runcast sync` again"
+        )
+    if not wanted:
+        click.echo("nothing to bring: every run that was meant for a server is there")
+
+
+def _destination(folder: Path, to: str | None, usual: str | None, *, asked: bool) -> str | None:
+    """Return the server that a run is to be brought to now; None for one that is there, or is to stay here."""
+    from runcast.recorder.replica import Note
+    from runcast.run.state import read_state
+
+    if asked:
+        return to or read_state(folder / "run.jsonl").to or usual
+    meant = read_state(folder / "run.jsonl").to
+    notes = Note.all(folder)
+    url = to or meant
+    if not url or (url != meant and url not in notes):
+        return None
+    note = Note.read(folder, url)
+    return None if note is not None and (note.complete or note.gone) else url
+
+
+def _complete(store: LocalStore, runs: list[str]) -> None:
+    """Have runs completed whose process and recorder are both gone."""
+    from runcast.recorder.recover import complete, unfinished
+
+    abandoned = set(unfinished(store.root)) & set(runs)
+    if abandoned:
+        complete(store.root, sorted(abandoned)).wait()
+
+
+def _bring(store: LocalStore, run: RunRecord, url: str) -> bool:
+    """Bring a run to a server, and say how that goes; whether it is there."""
+    from runcast.recorder.replica import Replica, size_words
+    from runcast.store import open as open_store
+
+    who = f"{run.name} ({run.id})"
+    if run.ended is None:
+        click.echo(f"{who} is still being recorded: its recorder brings it to its server", err=True)
+        return True
+    shown = sys.stderr.isatty()
+
+    def progress() -> bool:
+        if shown:
+            row = replica.row()
+            share = f"{size_words(row.size)} of {size_words(row.source_size)}"
+            click.echo(f"\r\x1b[K{who}: {share}{f' · {row.why}' if row.why else ''}", nl=False, err=True)
+        return False
+
+    # What is wrong is said at the end.
+    replica = Replica(store.root / "runs" / run.id, lambda: open_store(store.root), url, lambda _: None)
+    replica.start()
+    try:
+        there = replica.settle(stop=progress)
+    finally:
+        replica.stop()
+        if shown:
+            click.echo("\r\x1b[K", nl=False, err=True)
+    why = replica.missing
+    if there and not why:
+        click.echo(f"{who}: {url}/runs/{run.id}")
+    else:
+        click.echo(f"{who}: {why or 'it goes on'}", err=True)
+    return there and not why
+
+
+COMMANDS = (login, logout, sync)
