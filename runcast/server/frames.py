@@ -18,7 +18,7 @@ import numpy as np
 
 from runcast.errors import RunNotFound, StoreError
 from runcast.run.channel import pack
-from runcast.run.record import OWN_ROOT
+from runcast.run.record import CONSOLE, OWN_ROOT
 from runcast.store.frames import (
     MOST_FILES,
     PIECE,
@@ -191,15 +191,21 @@ class _Run:
 
     def _facts(self, series: list[SeriesRecord]) -> bytes:
         measured = [each for each in series if (each.root, each.source) != (OWN_ROOT, "system")]
-        files = self._store.files(self._run)[:MOST_FILES]
         said = {
             "run": run_json(self._store.run(self._run)),
             "points": sum(each.count for each in measured),
             "updated": max((each.last_wall_time for each in measured), default=None),
-            "files": [file_json(file) for file in files],
+            "files": self._files(),
             "tensorboard": None,
         }
         return pack({"kind": "run", "v": 1, **said})
+
+    def _files(self) -> list[dict[str, Any]]:
+        """Return the console, for whose growth its tab waits, and the files that have a source."""
+        files = self._store.files(self._run)
+        console = [{**file_json(file), "size": None} for file in files if file.path == CONSOLE]
+        watched = [file_json(file) for file in files if file.source_path and file.path != CONSOLE]
+        return (console + watched)[:MOST_FILES]
 
 
 def _line(series: SeriesRecord, points: Points, sent: int) -> _Line:

@@ -111,7 +111,9 @@ export class App {
     main.className = "main";
     const match = this.router.match(pathname);
     const loading = setTimeout(() => {
-      if (!main.dataset.ready) main.replaceChildren(loadingRows(6));
+      if (main.dataset.ready) return;
+      for (const child of [...main.children]) if (!(child as HTMLElement).hidden) child.remove();
+      main.prepend(loadingRows(6));
     }, PATIENCE_MS);
     delete main.dataset.ready;
     try {
@@ -119,7 +121,9 @@ export class App {
       await this.identify(match.view.audience, hash.slice(1));
       if (life.aborted) return;
       this.drawAccount(match.view.audience);
-      const page = h("div", { class: "page" });
+      // In the document, so that what is drawn finds its colours, and not seen before it is whole.
+      const page = h("div", { class: "page", hidden: true });
+      main.append(page);
       await match.view.show({
         app: this,
         main: page,
@@ -129,7 +133,8 @@ export class App {
       });
       if (life.aborted) return;
       main.dataset.ready = "true";
-      main.replaceChildren(page);
+      page.hidden = false;
+      for (const child of [...main.children]) if (child !== page) child.remove();
       if (moved) {
         window.scrollTo(0, 0);
         main.focus({ preventScroll: true });

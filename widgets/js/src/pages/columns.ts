@@ -69,7 +69,7 @@ export function cellValue(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** Every metric of these runs, those that most runs have first. */
+/** Every metric of these runs: those that most of them have first, and `loss` before `grad/norm/conv1`. */
 export function metricsOf(runs: readonly Run[]): string[] {
   const counts = new Map<string, number>();
   for (const { summary } of runs) {
@@ -79,7 +79,10 @@ export function metricsOf(runs: readonly Run[]): string[] {
     }
   }
   const naturally = new Intl.Collator("en", { numeric: true });
-  return [...counts].sort(([a, m], [b, n]) => n - m || naturally.compare(a, b)).map(([key]) => key);
+  const depth = (key: string) => key.split("/").length;
+  return [...counts]
+    .sort(([a, m], [b, n]) => n - m || depth(a) - depth(b) || naturally.compare(a, b))
+    .map(([key]) => key);
 }
 
 export function suggested(metrics: readonly string[]): string[] {

@@ -30,7 +30,12 @@ export type IconName = keyof typeof PATHS;
 /** A sign that says nothing by itself: a word beside it, or its button's label, does. */
 export function icon(name: IconName): SVGSVGElement {
   const svg = document.createElementNS(SVG, "svg");
-  const attributes = { viewBox: "0 0 16 16", class: "icon", "aria-hidden": "true", focusable: "false" };
+  const attributes = {
+    viewBox: "0 0 16 16",
+    class: `icon icon-${name}`,
+    "aria-hidden": "true",
+    focusable: "false",
+  };
   for (const [key, value] of Object.entries(attributes)) svg.setAttribute(key, value);
   const path = document.createElementNS(SVG, "path");
   path.setAttribute("d", PATHS[name]);
@@ -45,9 +50,10 @@ export function brandMark(): SVGSVGElement {
   svg.setAttribute("class", "brand-mark");
   svg.setAttribute("aria-hidden", "true");
   const curve = document.createElementNS(SVG, "path");
-  curve.setAttribute("d", "M3 5.5c2.2 8.4 5.4 12 9.6 12 2.7 0 4.6-1.3 6.2-3.1");
+  curve.setAttribute("d", "M3.5 4.5c1.3 8.4 4.2 12.2 9.2 13 1.9.3 3.6.3 5.3.2");
   const dot = document.createElementNS(SVG, "circle");
-  for (const [key, value] of Object.entries({ cx: "20", cy: "12.6", r: "2.3" })) dot.setAttribute(key, value);
+  for (const [key, value] of Object.entries({ cx: "19.2", cy: "17.6", r: "2.5" }))
+    dot.setAttribute(key, value);
   svg.append(curve, dot);
   return svg;
 }

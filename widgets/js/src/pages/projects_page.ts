@@ -1,4 +1,4 @@
-import { h } from "../dom.ts";
+import { atEnd, h } from "../dom.ts";
 import { countOf, formatAgo, formatCount } from "../format.ts";
 import type { Project } from "./api.ts";
 import type { App, Visit } from "./app.ts";
@@ -8,23 +8,41 @@ import { openDialog } from "./dialog.ts";
 import { firstSteps } from "./first_steps.ts";
 import { emptyState } from "./states.ts";
 
+/** Milliseconds between two looks at the list. */
+const LOOK_MS = 5000;
+
 /** Every project that one may see. */
 export async function projectsPage({ app, main, life }: Visit): Promise<void> {
   app.place();
-  const projects = await app.api.projects();
   const guest = app.session.user?.standing === "guest";
   const make = button("New project", life, () => newProject(app, life), { icon: "add" });
   main.append(h("div", { class: "title-line" }, h("h1", {}, "Projects"), ...(guest ? [] : [make])));
-  if (!projects.length) {
-    main.append(
-      guest
-        ? emptyState("empty", "No projects yet", "The owner of a project can add you to it.")
-        : emptyState("empty", "No projects yet", "A project is made with its first run.", firstSteps(life)),
-    );
-    return;
-  }
+  const place = h("div", {});
+  main.append(place);
+  let shown = "";
+  const refresh = async () => {
+    const projects = await app.api.projects();
+    if (JSON.stringify(projects) === shown) return;
+    shown = JSON.stringify(projects);
+    place.replaceChildren(projects.length ? cards(projects) : none(guest, life));
+  };
+  await refresh();
+  const look = setInterval(() => {
+    // What could not be read this time is read the next.
+    if (!document.hidden) refresh().catch(() => {});
+  }, LOOK_MS);
+  atEnd(life, () => clearInterval(look));
+}
+
+function none(guest: boolean, life: AbortSignal): HTMLElement {
+  return guest
+    ? emptyState("empty", "No projects yet", "The owner of a project can add you to it.")
+    : emptyState("empty", "No projects yet", "A project is made with its first run.", firstSteps(life));
+}
+
+function cards(projects: readonly Project[]): HTMLElement {
   const newest = [...projects].sort((a, b) => (b.latest ?? b.created ?? 0) - (a.latest ?? a.created ?? 0));
-  main.append(h("ul", { class: "projects" }, ...newest.map(projectCard)));
+  return h("ul", { class: "projects" }, ...newest.map(projectCard));
 }
 
 function projectCard({ name, runs, latest, visibility }: Project): HTMLElement {

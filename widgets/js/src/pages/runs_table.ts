@@ -400,7 +400,5 @@ function cellClass(key: string, number: boolean): string {
 
 /** What a narrow screen shows below the name, in place of columns. */
 function narrowFacts(run: Run, now: number): string {
-  return [run.state, CREATED.text(run, now), DURATION.text(run, now), HOST.text(run, now)]
-    .filter(Boolean)
-    .join(" · ");
+  return [CREATED.text(run, now), DURATION.text(run, now), HOST.text(run, now)].filter(Boolean).join(" · ");
 }

@@ -80,14 +80,20 @@ export async function shareList(
         : [h("p", { class: "soft" }, "There are no links. A run or the project makes them: Share.")]),
     );
   list.append(
-    ...shares.map((share) => shareRow(app, share, life, () => list.children.length || showEmpty())),
+    ...shares.map((share) => shareRow(app, share, life, !headed, () => list.children.length || showEmpty())),
   );
   if (!shares.length) showEmpty();
   else place.append(...(headed ? [h("h3", {}, "Links")] : []), list);
   return place;
 }
 
-function shareRow(app: App, share: Share, life: AbortSignal, removed: () => void): HTMLElement {
+function shareRow(
+  app: App,
+  share: Share,
+  life: AbortSignal,
+  leads: boolean,
+  removed: () => void,
+): HTMLElement {
   const now = Date.now() / 1000;
   const facts = [
     share.run === null ? "whole project" : "",
@@ -105,7 +111,7 @@ function shareRow(app: App, share: Share, life: AbortSignal, removed: () => void
       h("span", { class: "row-facts" }, facts.filter(Boolean).join(" · ")),
     ),
   );
-  if (share.run !== null)
+  if (share.run !== null && leads)
     row.append(h("a", { href: app.runAddress(share.run), class: "button quiet" }, "Run"));
   const revoke = button(
     "Revoke",
