@@ -10,16 +10,16 @@ from sqlalchemy import bindparam, func, select
 from runcast.errors import RunNotFound, StoreError
 from runcast.run.record import RunRecord
 from runcast.run.trials import config_with
-from runcast.store import schema
+from runcast.store import journal, schema
 from runcast.store.fields import refill
 from runcast.store.finding import find, is_stale
 from runcast.store.paths import check_run_id
 from runcast.store.protocol import RunPage
 from runcast.store.upsert import Upsert
-from runcast.store.writer import not_found
+from runcast.store.writer import WORDS, not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sqlalchemy import Connection
 
@@ -81,6 +81,8 @@ class Catalog:
             mark = connection.scalar(select(self._database.backend.next_mark))
             pulse = {"run": run.id, "change": mark, "heartbeat": run.heartbeat}
             if connection.execute(_ADD_PULSE.on(connection), pulse).rowcount:
+                said = {**row, "config": run.config, "facts": run.facts, "heartbeat": run.heartbeat}
+                self._files.journal(connection, run.id, journal.created(said, self._clock()))
                 connection.execute(_ADD_RUN.on(connection), row)
                 refill(connection, [run.id])
             elif connection.execute(_ROW, {"of_run": run.id}).first() is None:
@@ -110,6 +112,7 @@ class Catalog:
             if facts.ended is not None:
                 change.fold()
             values = {name: value for name, value in values.items() if value != getattr(row, name)}
+            self._journal(change, run, facts, row, values)
             if values:
                 change.connection.execute(schema.run.update().where(_run.id == run).values(values))
             if values.keys() & {"project", "config", "facts"}:
@@ -189,7 +192,20 @@ class Catalog:
 
     def _set_trashed(self, run: str, when: float | None) -> None:
         with self._writer.changing(run) as change:
+            self._files.journal(change.connection, run, journal.changed({"trashed": when}, self._clock()))
             change.connection.execute(schema.run.update().where(_run.id == run).values(trashed=when))
+
+    def _journal(self, change: Change, run: str, facts: Facts, row: Any, values: Mapping[str, Any]) -> None:
+        """Journal what changes of a run's row; at its end all that is not said as it changes, too."""
+        said = dict(values)
+        for name in journal.MERGED:
+            if name in values:
+                said[name] = journal.keys_changed(json.loads(getattr(row, name)), json.loads(values[name]))
+        if facts.ended is not None:
+            said["heartbeat"] = row.heartbeat if facts.heartbeat is None else facts.heartbeat
+            words = {each.path: tuple(each[1:]) for each in change.connection.execute(WORDS, {"of_run": run})}
+            self._files.journal(change.connection, run, journal.described(words, self._clock()))
+        self._files.journal(change.connection, run, journal.changed(said, self._clock()))
 
     def _refill(self, change: Change, run: str) -> None:
         change.memory.names = None

@@ -152,6 +152,7 @@ class Change:
         row = {"run": self._run, "id": new.id, "path": path, "root": place.root, "source": place.source}
         zero = {"size": 0, "synced": 0, "unsynced_crc": 0, "records": 0, "skipped": 0}
         self.connection.execute(schema.file.insert(), {**row, **words, **zero})
+        self.rows.numbered[self._run].files.append((new.id, path))
         if (source := self.memory.sources.get((place.root, place.source))) is not None:
             source.spans[new.id] = Span(new.id, path)
         return new

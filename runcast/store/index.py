@@ -353,6 +353,9 @@ class SourceIndex:
                 for (tag, plugin), number in numbers.items()
             ],
         )
+        self._rows.numbered[self._run].series.extend(
+            (number, self._root, self._source, *key) for key, number in numbers.items()
+        )
         for (tag, plugin), number in numbers.items():
             self._memory.plugins.setdefault(tag, {})[plugin] = number
         return known | numbers

@@ -94,6 +94,14 @@ class Filter:
         if operator == "in" and not values:
             raise QueryError(f"`{self.field} in ()` would find nothing: name some values")
 
+    def __str__(self) -> str:
+        """Return the condition as `parse_filters` reads it."""
+        if self.value is None:
+            return f"{_written(self.field)} {self.operator}"
+        if isinstance(self.value, tuple):
+            return f"{_written(self.field)} {self.operator} ({', '.join(map(_literal, self.value))})"
+        return f"{_written(self.field)} {self.operator} {_literal(self.value)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -216,3 +224,17 @@ def _time(text: str) -> float | None:
         return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
     except ValueError:
         return None
+
+
+def _written(field: Field) -> str:
+    """Return a field in quotes, so that its path may hold anything."""
+    whole = _in_quotes(f"{field.kind}.{field.path}" if field.path else field.kind)
+    return f"{whole}.{field.part}" if field.part != "last" else whole
+
+
+def _literal(value: Value) -> str:
+    return _in_quotes(value) if isinstance(value, str) else repr(value)
+
+
+def _in_quotes(text: str) -> str:
+    return '"' + re.sub(r'(["\\\\])', r"\\\1", text) + '"'

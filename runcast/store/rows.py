@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import bindparam
 
@@ -19,11 +19,13 @@ __all__ = [
     "ADD_CHUNK",
     "ADD_RECENT",
     "ADD_SUMMARY",
+    "ADD_TAIL",
     "DROP_CHUNKS",
     "DROP_RECENT",
     "PUT_PART",
     "SET_FILE",
     "SET_SPAN",
+    "Numbered",
     "Rows",
 ]
 
@@ -41,6 +43,7 @@ ADD_CHUNK = schema.chunk.insert()
 ADD_SUMMARY = schema.summary.insert()
 DROP_RECENT = schema.recent.delete().where(schema.recent.c.run == bindparam("of_run"))
 ADD_RECENT = schema.recent.insert()
+ADD_TAIL = schema.tail.insert()
 PUT_PART = Upsert(schema.part)
 SET_SPAN = (
     schema.file.update()
@@ -53,8 +56,25 @@ SET_FILE = (
     .values({name: bindparam(name) for name in ("size", "synced", "unsynced_crc", "records", "skipped")})
 )
 
-_ORDER = (DROP_CHUNKS, ADD_CHUNK, PUT_PART, ADD_SUMMARY, SET_SPAN, SET_FILE, DROP_RECENT, ADD_RECENT)
+_ORDER = (
+    DROP_CHUNKS,
+    ADD_CHUNK,
+    PUT_PART,
+    ADD_SUMMARY,
+    SET_SPAN,
+    SET_FILE,
+    DROP_RECENT,
+    ADD_RECENT,
+    ADD_TAIL,
+)
 """Merged chunks go before the one that takes their place comes; what is recent goes before numbers begin anew."""
+
+
+class Numbered(NamedTuple):
+    """The files (id, path) and series (id, root, source, tag, plugin) of a run that got their numbers in a transaction."""
+
+    files: list[tuple[int, str]]
+    series: list[tuple[int, str, str, str, str]]
 
 
 class Rows:
@@ -64,6 +84,8 @@ class Rows:
         self.connection = connection
         self.touched: defaultdict[str, set[int]] = defaultdict(set)
         """The series of each run of which parts were written."""
+        self.numbered: defaultdict[str, Numbered] = defaultdict(lambda: Numbered([], []))
+        """What is new of each run."""
         self._gathered: dict[Executable | Upsert, list[dict[str, Any]]] = {
             statement: [] for statement in _ORDER
         }

@@ -29,8 +29,8 @@ class Upsert:
                 column.name: statement.excluded[column.name] for column in table.c if not column.primary_key
             }
             self._statements[dialect.__name__.rpartition(".")[2]] = (
-                statement.on_conflict_do_nothing()
-                if keep
+                statement.on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+                if keep  # SQLAlchemy counts inserted rows on request only
                 else statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
             )
 

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, func, select
 
 from runcast.errors import RunNotFound, StoreError
 from runcast.events.decode import Decoder
-from runcast.store import schema
+from runcast.store import journal, schema
 from runcast.store.change import Change, fold_due
 from runcast.store.database import is_unreachable
 from runcast.store.files import PIECE
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from runcast.store.places import RunFiles
     from runcast.store.protocol import Append, FileRecord
 
-__all__ = ["Writer", "not_found"]
+__all__ = ["WORDS", "Writer", "not_found"]
 
 SYNC_INTERVAL = 1.0
 """Seconds for which a file's appends may share one wait for the disk, at least."""
@@ -59,6 +59,10 @@ Answer: TypeAlias = "Appended | OffsetMismatch | StoreError"
 
 _run = schema.run.c
 _file = schema.file.c
+
+WORDS = select(_file.path, _file.source_path, _file.source_size, _file.state, _file.why).where(
+    _file.run == bindparam("of_run")
+)
 
 _pulse = schema.pulse.c
 _TOUCH = (
@@ -190,10 +194,22 @@ class Writer:
         for each in described:
             FilePath.parse(each.path)
         with self.changing(run) as change:
+            self._journal_words(change, run, described)
             for each in described:
                 row = {"of_run": run, "of_file": change.file(each.path).id}
                 row |= {"new_source_path": each.source_path, "new_source_size": each.source_size}
                 change.connection.execute(_DESCRIBE, {**row, "new_state": each.state, "new_why": each.why})
+
+    def _journal_words(self, change: Change, run: str, described: Sequence[FileRecord]) -> None:
+        """Journal what became of sources, but for their sizes, which change all the time."""
+        known = {each.path: each for each in change.connection.execute(WORDS, {"of_run": run})}
+        said = {}
+        for each in described:
+            before = known.get(each.path)
+            words = (each.source_path, each.state, each.why)
+            if before is None or (before.source_path, before.state, before.why) != words:
+                said[each.path] = (each.source_path, each.source_size, each.state, each.why)
+        self._files.journal(change.connection, run, journal.described(said, self._clock()))
 
     def forget(self, run: str) -> None:
         """Forget a run that was deleted."""
@@ -224,6 +240,8 @@ class Writer:
                 changes = {run: Change(rows, run, memories[run]) for run in locked.marks}
                 yield changes
                 rows.flush()
+                for run, new in rows.numbered.items():
+                    self._files.journal(connection, run, journal.numbered(*new, self._clock()))
                 write_metrics(connection, rows.touched, memories)
                 if changes:
                     touch = {"several": list(changes), "new_change": locked.mark, "alive": alive}
@@ -339,7 +357,7 @@ class Writer:
             growths.append(Growth(file, each.cursor.place, each.taken, each.batch, each.synced))
             notes.append((file.id, file.size, each.taken))
             arrived.answers[each.number] = Appended(file.size + len(each.taken), each.batch)
-        self._files.note(change.connection, run, notes)
+        self._files.note(change.rows, run, notes)
         change.grow(growths)
 
     def _sync(self, run: str, path: str, cursor: _Cursor) -> None:

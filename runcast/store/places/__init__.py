@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from runcast.store.places.listing import Segment
     from runcast.store.recent import Grown
+    from runcast.store.rows import Rows
 
 __all__ = ["STORE_JOURNAL", "Held", "Replacement", "RunFiles"]
 
@@ -62,7 +63,7 @@ class RunFiles(Protocol):
         After an error some of the bytes may be there, and writing them again is right.
         """
 
-    def note(self, connection: Connection, run: str, notes: Sequence[tuple[int, int, memoryview]]) -> None:
+    def note(self, rows: Rows, run: str, notes: Sequence[tuple[int, int, memoryview]]) -> None:
         """Take up bytes that are being indexed, in the same transaction: for each file's number an offset and the bytes."""
 
     def sync(self, run: str, path: str) -> None:
@@ -89,7 +90,7 @@ class RunFiles(Protocol):
     # The journal of what the store was told of a run, and what rebuilds the index from it.
 
     def journal(self, connection: Connection, run: str, lines: bytes) -> None:
-        """Append whole lines to the run's `store.jsonl`, for good when the transaction commits, or sooner."""
+        """Append whole lines to the run's `store.jsonl`, for good when the transaction commits, or sooner; b"" is nothing."""
 
     def read_journal(self, run: str) -> bytes:
         """Return the run's `store.jsonl`, b"" where there is none; its last line may be torn."""

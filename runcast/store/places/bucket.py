@@ -22,6 +22,7 @@ from runcast.store import schema
 from runcast.store.places import STORE_JOURNAL, Held
 from runcast.store.places.listing import RUNS, Listed, Segment, folder_of, list_run, place_of, version_name
 from runcast.store.places.objects import ObjectGone
+from runcast.store.rows import ADD_TAIL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from runcast.store.database import Database
     from runcast.store.places.objects import Objects
     from runcast.store.recent import Grown
+    from runcast.store.rows import Rows
 
 __all__ = ["JOURNAL_FILE", "BucketFiles", "noted_segments"]
 
@@ -74,7 +76,6 @@ _SMALL_PIECES = (
     .where(*_OF_FILE_IN_TAIL, _tail.stop - _tail.start < SMALL)
     .order_by(_tail.start)
 )
-_ADD_PIECES = schema.tail.insert()
 _DROP_PIECE = schema.tail.delete().where(*_OF_FILE_IN_TAIL, _tail.start == bindparam("at"))
 _DROP_TAIL = schema.tail.delete().where(*_OF_FILE_IN_TAIL)
 _ADD_SEGMENTS = schema.segment.insert()
@@ -127,15 +128,13 @@ class BucketFiles:
     def write(self, run: str, path: str, offset: int, data: bytes | memoryview) -> None:
         """See `RunFiles.write`: all is done within the transaction."""
 
-    def note(self, connection: Connection, run: str, notes: Sequence[tuple[int, int, memoryview]]) -> None:
+    def note(self, rows: Rows, run: str, notes: Sequence[tuple[int, int, memoryview]]) -> None:
         """See `RunFiles.note`."""
         now = self.clock()
-        rows = [_row(run, file, start, bytes(data), now) for file, start, data in notes]
-        if rows:
-            connection.execute(_ADD_PIECES, rows)
-        for file, _, data in notes:
+        for file, start, data in notes:
             if len(data) < SMALL and self._has_many_small(run, file):
-                _merge_small(connection, run, file, now)
+                _merge_small(rows.connection, run, file, now)
+            rows.add(ADD_TAIL, [_row(run, file, start, bytes(data), now)])
 
     def sync(self, run: str, path: str) -> None:
         """See `RunFiles.sync`: the database waits."""
@@ -176,7 +175,9 @@ class BucketFiles:
 
     def journal(self, connection: Connection, run: str, lines: bytes) -> None:
         """See `RunFiles.journal`."""
-        self.note(connection, run, [(JOURNAL_FILE, _end(connection, run, JOURNAL_FILE), memoryview(lines))])
+        if lines:
+            end = _end(connection, run, JOURNAL_FILE)
+            connection.execute(ADD_TAIL, _row(run, JOURNAL_FILE, end, lines, self.clock()))
 
     def read_journal(self, run: str) -> bytes:
         """See `RunFiles.read_journal`. Of a database that knows less than the bucket, the bucket's is taken."""
@@ -311,4 +312,4 @@ def _merge_small(connection: Connection, run: str, file: int, now: float) -> Non
     if dropped:
         connection.execute(_DROP_PIECE, dropped)
         merged = [(row[0].start, b"".join(bytes(piece.data) for piece in row)) for row in several]  # type: ignore[arg-type]
-        connection.execute(_ADD_PIECES, [_row(run, file, start, data, now) for start, data in merged])
+        connection.execute(ADD_TAIL, [_row(run, file, start, data, now) for start, data in merged])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from runcast.store.recent import Grown
+    from runcast.store.rows import Rows
 
 __all__ = ["FolderFiles"]
 
@@ -58,7 +59,7 @@ class FolderFiles:
             folder = self._folder(run)
             files.write_at(folder / path, offset, data, folder)
 
-    def note(self, connection: Connection, run: str, notes: Sequence[tuple[int, int, memoryview]]) -> None:
+    def note(self, rows: Rows, run: str, notes: Sequence[tuple[int, int, memoryview]]) -> None:
         """See `RunFiles.note`: the folder has it all."""
 
     def sync(self, run: str, path: str) -> None:
@@ -90,8 +91,10 @@ class FolderFiles:
         return self._folder(run) / path
 
     def journal(self, connection: Connection, run: str, lines: bytes) -> None:  # noqa: ARG002 - a bucket's
-        """See `RunFiles.journal`: one write, so that several processes do not mix their lines."""
-        files.append_lines(self._folder(run) / STORE_JOURNAL, lines)
+        """See `RunFiles.journal`: one write, so that several processes do not mix their lines. A deleted folder stays deleted."""
+        folder = self._folder(run)
+        if lines and folder.is_dir():
+            files.append_lines(folder / STORE_JOURNAL, lines)
 
     def read_journal(self, run: str) -> bytes:
         """See `RunFiles.read_journal`."""
