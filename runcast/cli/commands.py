@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runcast.cli.access import COMMANDS as ACCESS_COMMANDS
 from runcast.cli.serve import serve
 from runcast.cli.sync import COMMANDS
 
@@ -234,6 +235,8 @@ def console(
 
 
 runcast.add_command(serve)
+for each in ACCESS_COMMANDS:
+    runcast.add_command(each)
 for command in COMMANDS:
     runcast.add_command(command)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runcast.server.limits import Limits
     from runcast.store.local import LocalStore
 
-__all__ = ["serve"]
+__all__ = ["open_served", "serve"]
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -142,7 +142,7 @@ def serve(
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     set_up_logging(getattr(logging, log_level.upper()), as_json=as_json)
     root_path = "/" + root_path.strip("/") if root_path.strip("/") else ""
-    with listen(host, port) as listening, _open(place, database, files) as store:
+    with listen(host, port) as listening, open_served(place, database, files) as store:
         access = Access(store.database, url=url)
         app = create_app(store, access, limits=limits)
         here = url or _address(host, listening.getsockname()[1], root_path)
@@ -161,7 +161,8 @@ def _limits(**given: int | None) -> Limits:
     return Limits(**{name: value for name, value in given.items() if value is not None})
 
 
-def _open(place: Path | None, database: str | None, files: str | None) -> LocalStore:
+def open_served(place: Path | None, database: str | None, files: str | None) -> LocalStore:
+    """Open the store that a server keeps its runs in."""
     from runcast.settings import runcast_dir
     from runcast.store.local import LocalStore
 

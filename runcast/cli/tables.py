@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runcast.run.record import RunRecord
     from runcast.store.protocol import FileRecord, SeriesRecord
 
-__all__ = ["show_history", "show_run", "show_runs", "show_status"]
+__all__ = ["show_history", "show_rows", "show_run", "show_runs", "show_status"]
 
 NARROW = 90
 """Columns of a terminal below which a table leaves out what matters least."""
@@ -158,6 +158,13 @@ def show_status(runs: Sequence[tuple[RunRecord, Sequence[Mapping[str, Any]]]], n
     if network:
         note = f"The store is on a network file system ({network}): writing to it is slower, with a rollback journal."
         console.print(Text(note, "dim"), soft_wrap=True)
+
+
+def show_rows(columns: Mapping[str, Sequence[str]]) -> None:
+    """Print plain texts as a table."""
+    console = _console()
+    texts = {header: [Text(cell) for cell in cells] for header, cells in columns.items()}
+    console.print(_filled(texts, right=set()), soft_wrap=True)
 
 
 def _console() -> Console:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from sqlalchemy import Connection, Table
 
@@ -25,6 +26,9 @@ class Database(Protocol):
 
     def write(self) -> AbstractContextManager[Connection]:
         """Open a transaction that may write: committed at the end of the block, rolled back by an exception."""
+
+    def upgrade(self, location: Path, version_table: str) -> None:
+        """Bring tables up to date by the migrations in `location`/versions, while nobody else does."""
 
 
 @dataclass

@@ -13,12 +13,12 @@ Of secrets only the SHA-256 is kept: they are 32 random bytes, so that is as goo
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     CheckConstraint,
     Column,
-    Float,
     ForeignKey,
     Integer,
     LargeBinary,
@@ -26,12 +26,25 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    inspect,
+    select,
 )
+
+from runcast.store.types import Real, RunId, Words
 
 if TYPE_CHECKING:
     from runcast.server.access.ground import Database
 
 __all__ = ["link", "member", "metadata", "prepare", "project", "session", "share", "token", "user"]
+
+VERSION_TABLE = "access_version"
+
+REVISION = "0001"
+"""The newest migration."""
+
+LOCATION = Path(__file__).parent / "migrations"
+
+_version = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))  # Alembic's
 
 metadata = MetaData(
     naming_convention={
@@ -47,23 +60,21 @@ metadata = MetaData(
 def _user(*, primary_key: bool = False, nullable: bool = False) -> Column[int]:
     """Return a column for the user that the row goes away with."""
     key = ForeignKey("access_user.id", ondelete="CASCADE")
-    if primary_key:
-        return Column("user", Integer, key, primary_key=True)
-    return Column("user", Integer, key, nullable=nullable, index=True)
+    return Column("user", Integer, key, nullable=nullable, primary_key=primary_key, index=True)
 
 
 def _digest() -> Column[bytes]:
-    return Column("digest", LargeBinary(32), nullable=False, unique=True)
+    return Column("digest", LargeBinary, nullable=False, unique=True)
 
 
 user = Table(
     "access_user",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("name", String(64), nullable=False, unique=True),
+    Column("name", Words, nullable=False, unique=True),
     Column("standing", Integer, nullable=False),  # policy.Standing
     Column("password", Text),  # argon2's encoded hash; None until the invitation is taken
-    Column("created", Float, nullable=False),
+    Column("created", Real, nullable=False),
     sqlite_autoincrement=True,  # the number of a user who is gone never means another one
 )
 
@@ -73,8 +84,8 @@ link = Table(
     Column("id", Integer, primary_key=True),
     _digest(),
     _user(nullable=True),  # None: it makes the first admin
-    Column("created", Float, nullable=False),
-    Column("expires", Float, nullable=False),
+    Column("created", Real, nullable=False),
+    Column("expires", Real, nullable=False),
 )
 
 session = Table(
@@ -83,8 +94,8 @@ session = Table(
     Column("id", Integer, primary_key=True),
     _digest(),
     _user(),
-    Column("created", Float, nullable=False),
-    Column("seen", Float, nullable=False),
+    Column("created", Real, nullable=False),
+    Column("seen", Real, nullable=False),
 )
 
 token = Table(
@@ -95,25 +106,25 @@ token = Table(
     _user(),
     Column("name", Text, nullable=False),
     Column("scope", Integer, nullable=False),  # policy.Scope
-    Column("project", Text),  # None: every project of the user's
-    Column("created", Float, nullable=False),
-    Column("expires", Float),
-    Column("used", Float),
+    Column("project", Words),  # None: every project of the user's
+    Column("created", Real, nullable=False),
+    Column("expires", Real),
+    Column("used", Real),
     sqlite_autoincrement=True,
 )
 
 project = Table(
     "access_project",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("name", Words, primary_key=True),
     Column("visibility", String(16), nullable=False),  # `private` or `server`
-    Column("created", Float, nullable=False),
+    Column("created", Real, nullable=False),
 )
 
 member = Table(
     "access_member",
     metadata,
-    Column("project", Text, ForeignKey("access_project.name", ondelete="CASCADE"), primary_key=True),
+    Column("project", Words, ForeignKey("access_project.name", ondelete="CASCADE"), primary_key=True),
     _user(primary_key=True),
     Column("role", Integer, nullable=False),  # policy.Role
 )
@@ -123,19 +134,22 @@ share = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     _digest(),
-    Column("project", Text, index=True),
-    Column("run", String(64), index=True),
+    Column("project", Words, index=True),
+    Column("run", RunId, index=True),
     _user(nullable=True),  # None: who has the machine made it
     Column("name", Text, nullable=False),
-    Column("created", Float, nullable=False),
-    Column("expires", Float),
-    Column("used", Float),
+    Column("created", Real, nullable=False),
+    Column("expires", Real),
+    Column("used", Real),
     CheckConstraint("(project is null) <> (run is null)", name="target"),
     sqlite_autoincrement=True,
 )
 
 
 def prepare(database: Database) -> None:
-    """Make the tables that are not there."""
-    with database.write() as connection:
-        metadata.create_all(connection)
+    """Make the tables, or bring them up to date. What a newer runcast only added is no obstacle."""
+    with database.read() as connection:
+        ready = inspect(connection).has_table(VERSION_TABLE)
+        ready = ready and str(connection.scalar(select(_version.c.version_num))) >= REVISION
+    if not ready:
+        database.upgrade(LOCATION, VERSION_TABLE)

@@ -41,27 +41,27 @@ PASSWORD = "correct horse battery"
 OK = 0
 
 ANSWERS = """
-                 |  people with a session                   |  tokens: the owner's but for the first two      |  links                      |
-actor            |  viewer  writer  owner  outsider  admin  |  admins  limited  read  write  full  revoked  expired  |  run  other  project  revoked_link  |  anonymous  nocsrf
-open             |  ok      ok      ok     ok        ok     |  ok      ok       ok    ok     ok    ok       ok       |  ok   ok     ok       ok            |  ok         ok
-list             |  ok      ok      ok     ok        ok     |  ok      ok       ok    ok     ok    401      401      |  ok   ok     ok       401           |  401        ok
-view run         |  ok      ok      ok     404       ok     |  ok      404      ok    ok     ok    401      401      |  ok   404    ok       401           |  401        ok
-write run        |  403     ok      ok     404       ok     |  ok      404      403   ok     ok    401      401      |  403  404    403      401           |  401        403
-share run        |  403     ok      ok     404       ok     |  ok      404      403   403    ok    401      401      |  403  404    403      401           |  401        403
-view project     |  ok      ok      ok     404       ok     |  ok      404      ok    ok     ok    401      401      |  404  404    ok       401           |  401        ok
-see members      |  ok      ok      ok     404       ok     |  ok      404      ok    ok     ok    401      401      |  404  404    403      401           |  401        ok
-see links        |  403     403     ok     404       ok     |  ok      404      403   403    ok    401      401      |  404  404    403      401           |  401        ok
-revoke link      |  404     403     ok     404       ok     |  ok      404      404   404    ok    401      401      |  404  404    404      401           |  401        403
-manage project   |  403     403     ok     404       ok     |  ok      404      403   403    ok    401      401      |  404  404    403      401           |  401        403
-remove project   |  403     403     ok     404       ok     |  ok      404      403   403    ok    401      401      |  404  404    404      401           |  401        403
-record           |  403     ok      ok     403       ok     |  ok      403      403   ok     ok    401      401      |  403  403    403      401           |  401        403
-make project     |  ok      ok      ok     ok        ok     |  ok      403      403   ok     ok    401      401      |  403  403    403      401           |  401        403
-administer       |  403     403     403    403       ok     |  ok      403      403   403    403   401      401      |  403  403    403      401           |  401        403
-own account      |  ok      ok      ok     ok        ok     |  403     404      403   403    403   401      401      |  404  404    404      401           |  401        403
-own tokens       |  ok      ok      ok     ok        ok     |  403     404      403   403    403   401      401      |  404  404    404      401           |  401        ok 
-see the owner    |  404     404     ok     404       ok     |  ok      404      ok    ok     ok    401      401      |  404  404    404      401           |  401        ok
-be the owner     |  404     404     ok     404       403    |  403     404      403   403    403   401      401      |  404  404    404      401           |  401        403
-revoke token     |  404     404     ok     404       ok     |  ok      404      403   403    ok    401      401      |  404  404    404      401           |  401        403
+                |  people with a session                   |  API tokens (all but the admin's are the owner's)      |  links                              |
+actor           |  viewer  writer  owner  outsider  admin  |  admins  limited  read  write  full  revoked  expired  |  run  other  project  revoked_link  |  anonymous  nocsrf
+open            |  ok      ok      ok     ok        ok     |  ok      ok       ok    ok     ok    ok       ok       |  ok   ok     ok       ok            |  ok         ok
+list            |  ok      ok      ok     ok        ok     |  ok      ok       ok    ok     ok    401      401      |  ok   ok     ok       401           |  401        ok
+view run        |  ok      ok      ok     404       ok     |  ok      404      ok    ok     ok    401      401      |  ok   404    ok       401           |  401        ok
+write run       |  403     ok      ok     404       ok     |  ok      404      403   ok     ok    401      401      |  403  404    403      401           |  401        403
+share run       |  403     ok      ok     404       ok     |  ok      404      403   403    ok    401      401      |  403  404    403      401           |  401        403
+view project    |  ok      ok      ok     404       ok     |  ok      404      ok    ok     ok    401      401      |  404  404    ok       401           |  401        ok
+see members     |  ok      ok      ok     404       ok     |  ok      404      ok    ok     ok    401      401      |  404  404    403      401           |  401        ok
+see links       |  403     403     ok     404       ok     |  ok      404      403   403    ok    401      401      |  404  404    403      401           |  401        ok
+revoke link     |  404     403     ok     404       ok     |  ok      404      404   404    ok    401      401      |  404  404    404      401           |  401        403
+manage project  |  403     403     ok     404       ok     |  ok      404      403   403    ok    401      401      |  404  404    403      401           |  401        403
+remove project  |  403     403     ok     404       ok     |  ok      404      403   403    ok    401      401      |  404  404    404      401           |  401        403
+record          |  403     ok      ok     403       ok     |  ok      403      403   ok     ok    401      401      |  403  403    403      401           |  401        403
+make project    |  ok      ok      ok     ok        ok     |  ok      403      403   ok     ok    401      401      |  403  403    403      401           |  401        403
+administer      |  403     403     403    403       ok     |  ok      403      403   403    403   401      401      |  403  403    403      401           |  401        403
+own account     |  ok      ok      ok     ok        ok     |  403     404      403   403    403   401      401      |  404  404    404      401           |  401        403
+own tokens      |  ok      ok      ok     ok        ok     |  403     404      403   403    403   401      401      |  404  404    404      401           |  401        ok
+see the owner   |  404     404     ok     404       ok     |  ok      404      ok    ok     ok    401      401      |  404  404    404      401           |  401        ok
+be the owner    |  404     404     ok     404       403    |  403     404      403   403    403   401      401      |  404  404    404      401           |  401        403
+revoke token    |  404     404     ok     404       ok     |  ok      404      403   403    ok    401      401      |  404  404    404      401           |  401        403
 """
 """What each kind of actor gets: `ok` is what the route answers when it works. `limited` is the owner's token for another project."""
 

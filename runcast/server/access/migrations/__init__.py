@@ -1,0 +1,1 @@
+"""Changes of access's tables, by Alembic; see `runcast.store.migrations`."""
