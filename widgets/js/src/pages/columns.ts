@@ -2,6 +2,7 @@
 
 import { formatAgo, formatDuration, formatValue } from "../format.ts";
 import type { Run } from "./api.ts";
+import { metricField } from "./filter.ts";
 
 /** Metric columns that are chosen without being asked for. */
 const SUGGESTED = 4;
@@ -29,7 +30,7 @@ export const CREATED: Column = {
 export const DURATION: Column = {
   key: "duration",
   title: "Duration",
-  order: "duration",
+  order: null,
   first: "-",
   number: true,
   text: (run, now) => duration(run, now),
@@ -48,7 +49,7 @@ export function metricColumn(key: string): Column {
   return {
     key: `summary.${key}`,
     title: key,
-    order: `summary.${key}`,
+    order: metricField(key),
     first: "-",
     number: true,
     text: ({ summary }) => cellValue(summary[key]),

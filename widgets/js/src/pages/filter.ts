@@ -1,6 +1,19 @@
-/** What a reader types above the runs, as the API's filter: words without an operator are looked for in the name. */
+/** The API's words for what is typed and pressed above the runs; `runcast/store/query.py` reads them. */
+
+const CONDITION = /[=<>]|\s(in\s*\(|contains\s|exists\b)/i;
+
+/** What a reader types, as a filter: what is no condition is looked for in the name. */
 export function filterOf(typed: string): string {
   const text = typed.trim();
-  if (!text || /[=<>~!()]|\b(and|or|not|in|contains)\b/i.test(text)) return text;
-  return `name contains ${JSON.stringify(text)}`;
+  return !text || CONDITION.test(text) ? text : `name contains ${quoted(text)}`;
+}
+
+/** How an order names a metric. */
+export function metricField(key: string): string {
+  const plain = /^[^\s"'()<>=!,]+$/.test(key) && !/\.(last|min|max)$/.test(key);
+  return `summary.${plain ? key : quoted(key)}`;
+}
+
+function quoted(text: string): string {
+  return `"${text.replace(/["\\]/g, "\\$&")}"`;
 }

@@ -48,7 +48,7 @@ export class RunsTable {
   private readonly filterInput = h("input", {
     class: "input filter",
     type: "search",
-    placeholder: "Filter: a name, or state = running and config.lr < 0.1",
+    placeholder: "A name, or: state = running and config.lr < 0.1",
     "aria-label": "Filter runs",
     "aria-describedby": "filter-problem",
     spellcheck: "false",
