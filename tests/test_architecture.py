@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "capture": {"errors", "settings"},
     "store": {"run", "events", "errors", "settings"},
     "recorder": {"store", "run", "events", "errors", "settings"},
-    "cli": {"recorder", "store", "run", "events", "errors", "settings"},
+    "server": {"store", "run", "events", "errors", "settings"},
+    "cli": {"server", "recorder", "store", "run", "events", "errors", "settings"},
 }
 HEAVY = (
     "numpy",
