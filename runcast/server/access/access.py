@@ -135,7 +135,7 @@ class Access:
         return found
 
     def moved(self, run: str) -> None:
-        """Take note that a run may be in another project now, or gone."""
+        """Take note that a run may be in another project now, in the trash, out of it, or gone."""
         self._runs.forget(run)
         self._runs.generation += 1
 

@@ -85,7 +85,8 @@ def _of_share(connection: Connection, row: Any) -> Credential | None:
     """A link does not outlive what its maker may share: not the maker's leaving, nor the run's moving away."""
     target: Project | Run = Project(row.project or "")
     if row.run is not None:
-        project = connection.scalar(select(store.run.c.project).where(store.run.c.id == row.run))
+        shown = (store.run.c.id == row.run) & store.run.c.trashed.is_(None)
+        project = connection.scalar(select(store.run.c.project).where(shown))
         if project is None:
             return None
         target = Run(row.run, project)

@@ -164,10 +164,11 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run, and the project that it is in."""
+    """A run, and the project that it is in. One in the trash is there only for those who may take it out."""
 
     id: str
     project: str
+    trashed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +276,8 @@ def _user_may(user: User, action: Action, resource: Resource) -> bool:
             needed = NEEDED.get(action)
             if action is Action.SHARE:
                 needed = Role.OWNER if isinstance(resource, Project) else Role.WRITER
+            if needed is not None and isinstance(resource, Run) and resource.trashed:
+                needed = max(needed, Role.WRITER)
             return needed is not None and _role(user, _project_of(resource)) >= needed
 
 
@@ -301,6 +304,8 @@ def _share_may(share: Share, action: Action, resource: Resource) -> bool:
     match resource:
         case Server():
             return action is Action.LIST
+        case Run(trashed=True):
+            return False
         case Run() if isinstance(share.target, Run):
             return action is Action.VIEW and resource.id == share.target.id
         case Project() | Run() if isinstance(share.target, Project):

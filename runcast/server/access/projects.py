@@ -62,8 +62,8 @@ class Projects:
         if not RUN_ID.fullmatch(run):
             return None
         with self._ground.read() as connection:
-            project = connection.scalar(select(_run.project).where(_run.id == run))
-        return None if project is None else Run(run, project)
+            found = connection.execute(select(_run.project, _run.trashed).where(_run.id == run)).first()
+        return None if found is None else Run(run, found.project, trashed=found.trashed is not None)
 
     def known(self, name: str) -> Project:
         """Return a project as a resource, saying whether anyone made it, or a run is in it."""
@@ -79,6 +79,7 @@ class Projects:
         """Return the projects of these names, or all, by name."""
         made = select(schema.project)
         used = select(_run.project, func.count(), func.max(_run.created)).group_by(_run.project)
+        used = used.where(_run.trashed.is_(None))
         if names is not None:
             made, used = made.where(_project.name.in_(names)), used.where(_run.project.in_(names))
         with self._ground.read() as connection:

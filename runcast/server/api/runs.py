@@ -158,7 +158,9 @@ async def change_run(request: Request) -> Response:
 @requires(Action.WRITE, run_in_path)
 async def trash_run(request: Request) -> Response:
     service = service_of(request)
-    await service.call(service.store.trash, request.path_params["id"])
+    run: str = request.path_params["id"]
+    await service.call(service.store.trash, run)
+    access_of(request).moved(run)
     return Response(status_code=204)
 
 
@@ -170,6 +172,7 @@ async def restore_run(request: Request) -> Response:
     service = service_of(request)
     run: str = request.path_params["id"]
     await service.call(service.store.restore, run)
+    access_of(request).moved(run)
     return JSONResponse(await service.call(_read, service.store, run))
 
 

@@ -288,3 +288,21 @@ def test_asking_again_costs_no_database(team: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(place.database, "read", fail)
     monkeypatch.setattr(place.database, "write", fail)
     assert [token.patch(f"runs/{team.run}").status_code for _ in range(3)] == [200] * 3
+
+
+def test_a_run_in_the_trash_is_gone_for_all_who_cannot_take_it_out(team: Any) -> None:
+    """Throwing a run away closes its links and hides it from viewers; taken out of the trash, it is as it was."""
+    place: Place = team.place
+    links = [place.share(Run(team.run, "vision"), team.ada), place.share(Project("vision"), team.ada)]
+    vera, wim = place.token(team.vera), place.token(team.wim, Scope.READ)
+    everyone = [*links, vera, wim]
+    run = f"runs/{team.run}"
+    assert [each.get(run).status_code for each in everyone] == [200] * 4
+    place.store.trash(team.run)
+    place.access.moved(team.run)
+    place.access._credentials.clear()  # five seconds later
+    assert [each.get(run).status_code for each in everyone] == [401, 404, 404, 200]
+    assert vera.get("projects/vision").json()["runs"] == 0
+    place.store.restore(team.run)
+    place.access.moved(team.run)
+    assert [each.get(run).status_code for each in everyone] == [200] * 4

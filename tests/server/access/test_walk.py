@@ -47,6 +47,8 @@ open            |  ok      ok      ok     ok        ok     |  ok      ok       o
 list            |  ok      ok      ok     ok        ok     |  ok      ok       ok    ok     ok    401      401      |  ok   ok     ok       401           |  401        ok
 view run        |  ok      ok      ok     404       ok     |  ok      404      ok    ok     ok    401      401      |  ok   404    ok       401           |  401        ok
 write run       |  403     ok      ok     404       ok     |  ok      404      403   ok     ok    401      401      |  403  404    403      401           |  401        403
+trash run       |  403     ok      ok     404       ok     |  ok      404      403   ok     ok    401      401      |  404  404    403      401           |  401        403
+restore run     |  404     ok      ok     404       ok     |  ok      404      403   ok     ok    401      401      |  404  404    404      401           |  401        403
 share run       |  403     ok      ok     404       ok     |  ok      404      403   403    ok    401      401      |  403  404    403      401           |  401        403
 view project    |  ok      ok      ok     404       ok     |  ok      404      ok    ok     ok    401      401      |  404  404    ok       401           |  401        ok
 see members     |  ok      ok      ok     404       ok     |  ok      404      ok    ok     ok    401      401      |  404  404    403      401           |  401        ok
@@ -125,6 +127,11 @@ class World:
         run = RunRecord(new_run_id(), project, "a run", "running", 1e9)
         self.store.create(run)
         return run.id
+
+    def trashed_run(self) -> str:
+        run = self.new_run("vision", "owner")
+        self.store.trash(run)
+        return run
 
     def name(self) -> str:
         """A name that nobody has yet."""
@@ -287,8 +294,8 @@ CASES = [
     Case("GET", "/api/v1/runs", "list", 200),
     Case("GET", "/api/v1/runs/{id}", "view run", 200),
     Case("PATCH", "/api/v1/runs/{id}", "write run", 200, with_json(name="renamed")),
-    Case("DELETE", "/api/v1/runs/{id}", "write run", 204),
-    Case("POST", "/api/v1/runs/{id}/restore", "write run", 200),
+    Case("DELETE", "/api/v1/runs/{id}", "trash run", 204, at(id=lambda world: world.new_run("vision", "owner"))),
+    Case("POST", "/api/v1/runs/{id}/restore", "restore run", 200, at(id=World.trashed_run)),
     Case("GET", "/api/v1/runs/{id}/files", "view run", 200),
     Case("GET", FILE, "view run", 200, lambda world: {"path": {"path": world.file}}),
     Case("HEAD", FILE, "view run", 200, lambda world: {"path": {"path": world.file}}),
