@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import Route
 
 from runcast import __version__
+from runcast.server.access.cookies import SECURE_COOKIE
 from runcast.server.access.guard import requirement_of
 from runcast.server.api import schemas
 from runcast.server.api.operation import operation_of
@@ -76,7 +77,7 @@ def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
                 "session": {
                     "type": "apiKey",
                     "in": "cookie",
-                    "name": "runcast_session",
+                    "name": SECURE_COOKIE,
                     "description": "A browser's; what changes anything also needs the header X-Runcast-CSRF.",
                 },
             },

@@ -64,6 +64,7 @@ async def create_run(request: Request) -> Response:
     try:
         record = wire.run_from(said)
         check_run_id(record.id)
+        _check_name(record.name)
     except StoreError as error:
         raise Problem(400, str(error)) from error
     known = await access_of(request).project_of(record.id)
@@ -131,6 +132,7 @@ async def change_run(request: Request) -> Response:
     said = await read_json(request, service.limits)
     try:
         facts = wire.facts_from(said)
+        _check_name(facts.name or "")
     except StoreError as error:
         raise Problem(400, str(error)) from error
     if facts.heartbeat is not None:  # clocks differ: that it lives is true now
@@ -185,6 +187,11 @@ def _query(request: Request) -> RunQuery:
         )
     tags = tuple(request.query_params.getlist("tag"))
     return RunQuery(project=text(request, "project"), state=state, group=text(request, "group"), tags=tags)
+
+
+def _check_name(name: str) -> None:
+    if len(name) > schemas.LONGEST_NAME:
+        raise StoreError(f"the name of a run has at most {schemas.LONGEST_NAME} characters, not {len(name)}")
 
 
 def _cursor(start: int) -> str:

@@ -46,6 +46,9 @@ def listed(items: Schema, **rest: object) -> Schema:
     return {"type": "array", "items": items, **rest}
 
 
+LONGEST_NAME = 1000
+"""Characters of a run's name."""
+
 TEXT: Schema = {"type": "string"}
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
 BOOLEAN: Schema = {"type": "boolean"}
@@ -66,7 +69,7 @@ ERROR = object_of({"error": {"type": "string", "description": "What, where, and 
 _RUN: dict[str, Schema] = {
     "id": RUN_ID,
     "project": NAME,
-    "name": {"type": "string", "maxLength": 1000},
+    "name": {"type": "string", "maxLength": LONGEST_NAME},
     "state": STATE,
     "created": TIME,
     "ended": TIME_OR_NONE,
@@ -103,7 +106,7 @@ RUNS = object_of(
 
 FACTS = object_of(
     {
-        "name": {"type": ["string", "null"], "maxLength": 1000},
+        "name": {"type": ["string", "null"], "maxLength": LONGEST_NAME},
         "project": {"type": ["string", "null"], "minLength": 1, "maxLength": 200},
         "state": {"enum": ["running", "finished", "failed", "crashed", "synced", None]},
         "ended": TIME_OR_NONE,
