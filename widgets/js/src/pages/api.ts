@@ -264,8 +264,14 @@ export class Api {
     return (await this.json<{ tokens: Token[] }>("GET", "/tokens")).tokens;
   }
 
-  async createToken(name: string, scope: Scope, expires: number | null): Promise<string> {
-    return (await this.json<{ secret: string }>("POST", "/tokens", { name, scope, expires })).secret;
+  /** Make a token for one project or, with null, for all; return its secret. */
+  async createToken(
+    name: string,
+    scope: Scope,
+    project: string | null,
+    expires: number | null,
+  ): Promise<string> {
+    return (await this.json<{ secret: string }>("POST", "/tokens", { name, scope, project, expires })).secret;
   }
 
   async revokeToken(id: number): Promise<void> {

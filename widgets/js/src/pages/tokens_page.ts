@@ -63,14 +63,15 @@ export async function tokensPage({ app, main, life }: Visit): Promise<void> {
     textInput({ required: true, maxlength: "100", placeholder: "Where it is used" }),
   );
   const scope = field("It may", choice(SCOPES, "write"));
+  const projects = (await app.api.projects()).map(({ name }) => [name, name]);
+  const project = field("In", choice({ "": "All my projects", ...Object.fromEntries(projects) }));
   const expires = field("Ends", choice(LIFETIMES, "365"));
   const submit = button("Create token", life, () => {}, { tone: "primary", submit: true });
   const made = h("div", { class: "made-link" });
   const form = h(
     "form",
     { class: "form" },
-    name.element,
-    h("div", { class: "pair" }, scope.element, expires.element),
+    h("div", { class: "pair" }, name.element, scope.element, project.element, expires.element),
     submit,
     made,
   );
@@ -78,6 +79,7 @@ export async function tokensPage({ app, main, life }: Visit): Promise<void> {
     const secret = await app.api.createToken(
       name.input.value.trim(),
       scope.input.value as Scope,
+      project.input.value || null,
       expiry(expires.input.value),
     );
     name.input.value = "";
