@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runcast import errors, tensorboard
+    from runcast.client.api import Api
+    from runcast.client.api import open as open  # noqa: A004 - runcast.open
     from runcast.client.login import login
     from runcast.logdir import read
     from runcast.run.active import init
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlertLevel",
+    "Api",
     "Audio",
     "Histogram",
     "Html",
@@ -71,6 +74,7 @@ _NAMES = {
     **dict.fromkeys(("Audio", "Histogram", "Html", "Image", "Video"), "runcast.run.media"),
     "Settings": "runcast.run.wandb",
     "login": "runcast.client.login",
+    **dict.fromkeys(("Api", "open"), "runcast.client.api"),
     "AlertLevel": "runcast.run.namesakes",
 }
 _OF_RUN = ("alert", "config", "define_metric", "log_code", "mark_preempting", "summary", "unwatch", "watch")

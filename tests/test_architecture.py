@@ -17,9 +17,10 @@ MAY_IMPORT = {
     "run": {"capture", "events", "errors", "settings"},
     "capture": {"errors", "settings"},
     "store": {"run", "events", "errors", "settings"},
-    "recorder": {"store", "run", "events", "errors", "settings"},
+    "recorder": {"store", "run", "events", "errors", "settings", "credentials"},
+    "client": {"store", "logdir", "run", "events", "errors", "settings", "credentials"},
     "server": {"store", "run", "events", "errors", "settings"},
-    "cli": {"server", "recorder", "store", "run", "events", "errors", "settings"},
+    "cli": {"client", "credentials", "server", "recorder", "store", "run", "events", "errors", "settings"},
 }
 HEAVY = (
     "numpy",

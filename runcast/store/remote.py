@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
 from runcast.errors import RunNotFound, SeriesNotFound, StoreError
@@ -11,7 +12,7 @@ from runcast.run.channel import pack, read_messages
 from runcast.store import wire
 from runcast.store.connection import PATIENCE, Connection, packed, quoted
 from runcast.store.paths import FilePath, check_run_id
-from runcast.store.protocol import Appended, OffsetMismatch, Points, RunQuery
+from runcast.store.protocol import Appended, OffsetMismatch, Points, RunPage, RunQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,13 +95,20 @@ class RemoteStore:
         """See `Store.runs`."""
         return [wire.run_from(said) for said in self.run_shapes(query)]
 
+    def page(self, query: RunQuery = RunQuery()) -> RunPage:  # noqa: B008 - immutable
+        """See `LocalStore.page`; without a limit, it is as many as the server lists at a time."""
+        said = self._connection.json("GET", "/runs", params=_params(query))
+        return RunPage(tuple(wire.run_from(each) for each in _list(said, "runs")), said.get("next"))
+
     def run_shapes(self, query: RunQuery, *, page: int | None = None) -> Iterator[dict[str, Any]]:
         """Yield matching runs as the server says them, in its order; they are fetched `page` at a time, or as many as it lists."""
-        after: str | None = None
+        after = query.after
         left = query.limit
         while left is None or left > 0:
             asked = min(each for each in (left, page, MOST_RUNS) if each is not None)
-            said = self._connection.json("GET", "/runs", params=_params(query, limit=asked, after=after))
+            said = self._connection.json(
+                "GET", "/runs", params=_params(replace(query, limit=asked, after=after))
+            )
             found = _list(said, "runs")
             yield from found if left is None else found[:left]
             left = None if left is None else left - len(found)
@@ -300,10 +308,19 @@ def _file(run: str, path: str) -> str:
         raise StoreError(f"{path!r} cannot be sent: its name is no Unicode text") from error
 
 
-def _params(query: RunQuery, **more: Any) -> dict[str, Any]:
+def _params(query: RunQuery) -> dict[str, Any]:
     """Return a query as the server reads it; what is None is left out by requests."""
-    params = {"project": query.project, "state": query.state, "group": query.group, "tag": list(query.tags)}
-    return {**params, **more}
+    return {
+        "project": query.project,
+        "state": query.state,
+        "group": query.group,
+        "tag": list(query.tags),
+        "filter": " and ".join(map(str, query.filters)) or None,
+        "order": query.order,
+        "limit": query.limit,
+        "after": query.after,
+        "trashed": "true" if query.trashed else None,
+    }
 
 
 def _list(said: Any, name: str) -> list[Any]:
