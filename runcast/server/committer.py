@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runcast.errors import StoreError
 from runcast.server.errors import busy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from runcast.errors import StoreError
     from runcast.server.metrics import Metrics
     from runcast.store.local import LocalStore
     from runcast.store.protocol import Append, Appended, OffsetMismatch
@@ -155,13 +155,18 @@ class Committer:
         return group
 
     def _commit(self, group: list[_Waiting]) -> list[Any]:
-        answers: list[Any] = []
-        for each in group:
-            try:
-                answers.append(self._store.append_all(each.run, each.appends))
-            except Exception as error:  # noqa: BLE001, PERF203 - raised again where it is waited for
-                answers.append(error)
-        return answers
+        """Return the answers to a group: what each request is answered, or the error that it gets."""
+        try:
+            answers = self._store.append_runs({each.run: each.appends for each in group})
+        except StoreError as error:  # the store cannot be used
+            return [error] * len(group)
+        except Exception as error:
+            if len(group) == 1:
+                log.exception("an append to run %s failed", group[0].run)
+                return [error]
+            log.warning("a group commit failed; its %s requests are committed one by one", len(group))
+            return [answer for each in group for answer in self._commit([each])]
+        return [answers[each.run] for each in group]
 
 
 def _answer(group: list[_Waiting], answers: list[Any]) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
+import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from runcast.errors import StoreError
 from runcast.server.committer import Committer
 from runcast.server.feed import Feed
 from runcast.server.frames import Frames
@@ -23,6 +26,11 @@ if TYPE_CHECKING:
     from runcast.store.local import LocalStore
 
 __all__ = ["Service", "service_of"]
+
+log = logging.getLogger(__name__)
+
+SWEEP = 3600.0
+"""Seconds between two looks for runs that are too old, about."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,6 +54,7 @@ class Service:
         self.committer = Committer(store, self.metrics, limits.queue)
         self.feed = Feed(self)
         self.frames = Frames(self)
+        self._sweeping = self._loop.create_task(self._sweep())
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call what waits for the database or the disk, in a thread."""
@@ -87,9 +96,27 @@ class Service:
     async def close(self) -> None:
         """Commit what waits for it, and end the threads."""
         self.stop()
+        self._sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._sweeping
         await self.feed.close()
         await asyncio.get_running_loop().run_in_executor(None, self.committer.close)
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+    async def _sweep(self) -> None:
+        """Put what projects do not keep into the trash, and delete what has been there long enough, now and then."""
+        while True:
+            # Replicas do it too, which is harmless; they should not all do it at once.
+            await asyncio.sleep(random.uniform(0.5, 1.5) * SWEEP)  # noqa: S311 - no secret
+            try:
+                trashed, deleted = await self.call(self.store.expire)
+            except StoreError as error:
+                log.warning("cannot look for runs that are too old: %s", error)
+                continue
+            if trashed or deleted:
+                log.info(
+                    "too old: %s runs were put into the trash, %s deleted from it", len(trashed), len(deleted)
+                )
 
 
 def service_of(request: Request) -> Service:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from starlette.responses import JSONResponse, Response
 
-from runcast.errors import RunNotFound, StoreError
+from runcast.errors import QueryError, RunNotFound, StoreError
 from runcast.run.record import State
 from runcast.run.strict import strict
 from runcast.server.access import (
@@ -32,7 +30,8 @@ from runcast.server.errors import Problem
 from runcast.server.service import service_of
 from runcast.store import shapes, wire
 from runcast.store.paths import check_run_id
-from runcast.store.protocol import RunQuery
+from runcast.store.protocol import RunPage, RunQuery
+from runcast.store.query import parse_filters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,6 +84,9 @@ async def create_run(request: Request) -> Response:
         query("tag", schemas.listed(schemas.TEXT), "Only runs with this tag; several: with all of them."),
         query("group", schemas.TEXT, "Only runs of this group."),
         query("limit", {"type": "integer", "minimum": 1, "maximum": MOST_RUNS, "default": DEFAULT_RUNS}, "How many at most."),
+        query("filter", schemas.TEXT, "Only runs for which it holds, such as `config.lr > 0.1 and summary.val/acc >= 0.9`."),
+        query("order", schemas.TEXT, "A field, `-` before it for the largest first, such as `-summary.val/acc`; default: `-created`."),
+        query("trashed", {"type": "boolean", "default": False}, "The runs in the trash, instead of the others."),
         query("after", schemas.TEXT, "`next` of the page before."),
     ),
     answers={200: Body(schemas.RUNS)},
@@ -95,18 +97,17 @@ async def list_runs(request: Request) -> Response:
     wanted = _query(request)
     visible = await visible_to(request)
     limit = integer(request, "limit", least=1, most=MOST_RUNS) or DEFAULT_RUNS
-    start = _start(text(request, "after"))
-    found: Sequence[RunRecord]
     if visible.run is not None:
-        found = await service.call(_just, service.store, visible.run, wanted)
+        found = RunPage(tuple(await service.call(_just, service.store, visible.run, wanted)))
     else:
         if visible.projects is not None:
             wanted = replace(wanted, projects=visible.projects)
-        found = await service.call(service.store.runs, replace(wanted, limit=start + limit + 1))
-    page = found[start : start + limit]
-    shown = await service.call(_shapes, service.store, page)
-    more = len(found) > start + limit
-    return JSONResponse({"runs": shown, "next": _cursor(start + limit) if more else None})
+        try:
+            found = await service.call(service.store.page, replace(wanted, limit=limit))
+        except QueryError as error:
+            raise Problem(400, str(error)) from error
+    shown = await service.call(_shapes, service.store, found.runs)
+    return JSONResponse({"runs": shown, "next": found.next})
 
 
 @operation("GET", "/runs/{id}", "Show one run", group=GROUP, answers={200: Body(schemas.RUN)})
@@ -185,32 +186,28 @@ def _query(request: Request) -> RunQuery:
         raise Problem(
             400, f"the parameter 'state' is {state[:40]!r}; it must be one of {', '.join(get_args(State))}"
         )
-    tags = tuple(request.query_params.getlist("tag"))
-    return RunQuery(project=text(request, "project"), state=state, group=text(request, "group"), tags=tags)
+    trashed = text(request, "trashed") or "false"
+    if trashed not in {"true", "false"}:
+        raise Problem(400, f"the parameter 'trashed' is {trashed[:40]!r}; it must be true or false")
+    try:
+        filters = parse_filters(text(request, "filter") or "")
+    except QueryError as error:
+        raise Problem(400, f"the parameter 'filter' cannot be understood: {error}") from error
+    return RunQuery(
+        project=text(request, "project"),
+        state=state,
+        group=text(request, "group"),
+        tags=tuple(request.query_params.getlist("tag")),
+        filters=filters,
+        order=text(request, "order"),
+        after=text(request, "after"),
+        trashed=trashed == "true",
+    )
 
 
 def _check_name(name: str) -> None:
     if len(name) > schemas.LONGEST_NAME:
         raise StoreError(f"the name of a run has at most {schemas.LONGEST_NAME} characters, not {len(name)}")
-
-
-def _cursor(start: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps(start).encode()).decode()
-
-
-def _start(cursor: str | None) -> int:
-    """Return where a page begins. Raises `Problem` 400 for what is no cursor."""
-    if cursor is None:
-        return 0
-    try:
-        start = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-    except ValueError:
-        start = None
-    if type(start) is int and 0 <= start < 2**62:
-        return start
-    raise Problem(
-        400, f"the parameter 'after' is {cursor[:40]!r}; it must be what a page before gave as `next`"
-    )
 
 
 # In threads.

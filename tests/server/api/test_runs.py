@@ -93,7 +93,7 @@ def test_a_run_moves_only_where_its_mover_may_record(ada, otto, vera, new_run):
         ("GET", "/runs?limit=x", None, 400, "'limit'"),
         ("GET", "/runs?limit=0", None, 400, "from 1 to"),
         ("GET", "/runs?state=gone", None, 400, "crashed"),
-        ("GET", "/runs?after=nonsense", None, 400, "'after'"),
+        ("GET", "/runs?after=nonsense", None, 400, "after"),
         ("GET", "/runs?project=a&project=b", None, 400, "2 times"),
         ("GET", "/changes?since=-1", None, 400, "'since'"),
         ("POST", "/runs", b"{", 400, "not JSON"),
