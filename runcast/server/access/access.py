@@ -39,6 +39,12 @@ CSRF_HEADER = "X-Runcast-CSRF"
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
+LOOK_EVERY = 2.0
+"""Seconds after which a process finds out whether another one took something away from someone."""
+
+ACTOR_LASTS, SHARE_LASTS, RUN_LASTS = 60.0, 5.0, 5.0
+"""Seconds that answers are kept: those that hang on what runs are, too, for less, since the store changes that."""
+
 T = TypeVar("T")
 
 
@@ -46,12 +52,17 @@ class Access:
     """The application's `app.state.access`. `url` is where people reach the server, if it is not what requests say.
 
     Its rooms (`users`, `sessions`, `tokens`, `projects`, `shares`) are synchronous and thread-safe, and serve the command line
-    too; `run` calls them from a handler. What is asked with every request is kept for `cache.LASTS` seconds: granting takes
-    effect at once, revoking at once in this process, and that much later in others.
+    too; `run` calls them from a handler. What is asked with every request is remembered, but for refusals: granting takes effect
+    at once, revoking at once in this process, and within seconds in others.
     """
 
     def __init__(
-        self, database: Database, *, url: str | None = None, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        *,
+        url: str | None = None,
+        clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         schema.prepare(database)
         ground = self._ground = Ground(database, clock)
@@ -61,9 +72,11 @@ class Access:
         self.tokens = Tokens(ground)
         self.projects = Projects(ground)
         self.shares = Shares(ground)
-        self._credentials: Cache[bytes, Credential] = Cache(10_000)
-        self._runs: Cache[str, Run] = Cache(100_000)
-        ground.changed.append(self._credentials.clear)
+        self._credentials: Cache[bytes, Credential] = Cache(10_000, ticks)
+        self._runs: Cache[str, Run] = Cache(100_000, ticks)
+        self._ticks = ticks
+        self._epoch, self._next_look = -1, ticks()
+        ground.revoked.append(self._credentials.clear)
         self._passwords = CapacityLimiter(2)  # argon2 takes a core and 64 MiB for each
 
     async def run(self, function: Callable[..., T], *arguments: object, **named: object) -> T:
@@ -86,6 +99,7 @@ class Access:
             self.check_origin(request)
             if not same(request.headers.get(CSRF_HEADER, ""), csrf_token(secret)):
                 raise HTTPException(403, f"send the session's `csrf` in the header {CSRF_HEADER}")
+        await self._keep_up()
         key = digest(kind + secret)
         credential = self._credentials.get(key)
         if credential is None or (credential.expires or float("inf")) <= self._ground.now():
@@ -95,8 +109,19 @@ class Access:
             except Unauthorized as error:
                 challenge = 'Bearer realm="runcast", error="invalid_token"'
                 raise HTTPException(401, str(error), {"WWW-Authenticate": challenge}) from None
-            self._credentials.keep(key, credential, generation)
+            lasts = SHARE_LASTS if kind == "rcs_" else ACTOR_LASTS
+            self._credentials.keep(key, credential, lasts, generation)
         return credential
+
+    async def _keep_up(self) -> None:
+        """Forget who may do what if another process took something away. One request in a while waits for that."""
+        now = self._ticks()
+        if now >= self._next_look:
+            self._next_look = now + LOOK_EVERY
+            epoch = await self.run(self._ground.epoch)
+            if epoch != self._epoch:
+                self._epoch = epoch
+                self._credentials.clear()
 
     def forget(self, request: Request) -> None:
         """Have the request's credentials, and the run in its path, looked up anew."""
@@ -131,7 +156,7 @@ class Access:
             generation = self._runs.generation
             found = await self.run(self.projects.of_run, run)
             if found is not None:
-                self._runs.keep(run, found, generation)
+                self._runs.keep(run, found, RUN_LASTS, generation)
         return found
 
     def moved(self, run: str) -> None:

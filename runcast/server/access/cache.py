@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LASTS", "Cache"]
-
-LASTS = 5.0
-"""Seconds that an answer may be used: how late, at most, this process learns what another one revoked."""
+__all__ = ["Cache"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -23,7 +19,7 @@ class Cache(Generic[K, V]):
     An answer that was being looked up while the cache was cleared is not kept: it may be older than the change.
     """
 
-    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, most: int, clock: Callable[[], float]) -> None:
         self._most = most
         self._clock = clock
         self._kept: dict[K, tuple[float, V]] = {}
@@ -34,13 +30,13 @@ class Cache(Generic[K, V]):
         found = self._kept.get(key)
         return None if found is None or found[0] < self._clock() else found[1]
 
-    def keep(self, key: K, value: V, generation: int) -> None:
-        """Keep an answer; `generation` is what it was before the answer was looked up."""
+    def keep(self, key: K, value: V, lasts: float, generation: int) -> None:
+        """Keep an answer for some seconds; `generation` is what it was before the answer was looked up."""
         if generation != self.generation:
             return
         if len(self._kept) >= self._most:
             self._kept.clear()  # cheaper than order; what is in use comes back with a look-up each
-        self._kept[key] = (self._clock() + LASTS, value)
+        self._kept[key] = (self._clock() + lasts, value)
 
     def forget(self, key: K) -> None:
         """Have one answer looked up anew."""

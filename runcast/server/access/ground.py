@@ -6,7 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
+
+from runcast.server.access import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,11 +36,11 @@ class Database(Protocol):
 
 @dataclass
 class Ground:
-    """A database and a clock. `changed` is called after each change of who may do what, once it is committed."""
+    """A database and a clock. `revoked` is called after each change that takes something away, once it is committed."""
 
     database: Database
     clock: Callable[[], float]
-    changed: list[Callable[[], None]] = field(default_factory=list)
+    revoked: list[Callable[[], None]] = field(default_factory=list)
 
     def now(self) -> float:
         """Return the time, in seconds since the epoch."""
@@ -47,13 +50,23 @@ class Ground:
         """See `Database.read`."""
         return self.database.read()
 
+    def grant(self) -> AbstractContextManager[Connection]:
+        """Open a transaction that only adds to what anyone may do. Nobody is told: a refusal is never from memory."""
+        return self.database.write()
+
     @contextmanager
     def change(self) -> Iterator[Connection]:
-        """Open a transaction that changes who may do what."""
+        """Open a transaction that may take something away; whoever remembers what was allowed is told to ask again."""
         with self.database.write() as connection:
+            connection.execute(schema.epoch.update().values(number=schema.epoch.c.number + 1))
             yield connection
-        for tell in self.changed:
+        for tell in self.revoked:
             tell()
+
+    def epoch(self) -> int:
+        """Return a number that grows whenever something is taken away, by any process."""
+        with self.database.read() as connection:
+            return connection.scalar(select(schema.epoch.c.number)) or 0
 
 
 def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:

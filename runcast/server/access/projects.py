@@ -92,7 +92,7 @@ class Projects:
     def make(self, name: str, owner: int, visibility: Visibility = "private") -> bool:
         """Make a project with its owner; say whether it is new. One that is there stays as it is."""
         values = {"name": check_project_name(name), "visibility": visibility, "created": self._ground.now()}
-        with self._ground.change() as connection:
+        with self._ground.grant() as connection:
             new = insert_new(connection, schema.project, values)
             if new:
                 connection.execute(schema.member.insert().values(project=name, user=owner, role=Role.OWNER))

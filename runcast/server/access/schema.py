@@ -7,6 +7,7 @@
     access_project   projects that someone made
     access_member    who is what in a project
     access_share     links to a run or a project
+    access_epoch     one row: how often something was taken away from someone
 
 Of secrets only the SHA-256 is kept: they are 32 random bytes, so that is as good as a slow hash. Times are seconds since the epoch.
 """
@@ -35,7 +36,7 @@ from runcast.store.types import Real, RunId, Words
 if TYPE_CHECKING:
     from runcast.server.access.ground import Database
 
-__all__ = ["link", "member", "metadata", "prepare", "project", "session", "share", "token", "user"]
+__all__ = ["epoch", "link", "member", "metadata", "prepare", "project", "session", "share", "token", "user"]
 
 VERSION_TABLE = "access_version"
 
@@ -144,6 +145,8 @@ share = Table(
     CheckConstraint("(project is null) <> (run is null)", name="target"),
     sqlite_autoincrement=True,
 )
+
+epoch = Table("access_epoch", metadata, Column("number", Integer, nullable=False))
 
 
 def prepare(database: Database) -> None:

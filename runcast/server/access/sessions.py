@@ -52,7 +52,7 @@ class Sessions:
     def open(self, user: int) -> Login:
         """Open a session for a user."""
         secret, now = new_secret("rcx_"), self._ground.now()
-        with self._ground.change() as connection:
+        with self._ground.grant() as connection:
             over = or_(_session.created <= now - LASTS, _session.seen <= now - IDLE)
             connection.execute(schema.session.delete().where(over))
             values = {"digest": digest(secret), "user": user, "created": now, "seen": now}

@@ -58,7 +58,7 @@ class Shares:
             "expires": check_expiry(expires, self._ground.now()),
         }
         secret = new_secret("rcs_")
-        with self._ground.change() as connection:
+        with self._ground.grant() as connection:
             made = connection.execute(schema.share.insert().values(digest=digest(secret), **values))
             (key,) = made.inserted_primary_key or (None,)
             row = connection.execute(_select().where(_share.id == key)).one()

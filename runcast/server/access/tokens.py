@@ -54,7 +54,7 @@ class Tokens:
             "expires": check_expiry(expires, self._ground.now()),
         }
         secret = new_secret("rc_")
-        with self._ground.change() as connection:
+        with self._ground.grant() as connection:
             made = connection.execute(schema.token.insert().values(digest=digest(secret), **values))
             (key,) = made.inserted_primary_key or (None,)
             row = connection.execute(_select().where(_token.id == key)).one()

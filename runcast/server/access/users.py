@@ -85,7 +85,7 @@ class Users:
         """Add a user without a password; return it with the secret of its invitation. Raises `Conflict` if it is there."""
         name = check_user_name(name)
         values = {"name": name, "standing": standing, "created": self._ground.now()}
-        with self._ground.change() as connection:
+        with self._ground.grant() as connection:
             if not insert_new(connection, schema.user, values):
                 raise Conflict(f"there is a user {name!r} already; choose another name")
             row = _row(connection, name)
@@ -115,12 +115,12 @@ class Users:
 
     def link(self, name: str) -> str:
         """Return the secret of a new link by which the user sets a password; earlier ones are void."""
-        with self._ground.change() as connection:
+        with self._ground.grant() as connection:
             return self._new_link(connection, _row(connection, name).id, LINK_LASTS)
 
     def setup_link(self) -> str:
         """Return the secret of a new link by which the first admin is made; earlier ones are void. Raises `Conflict`."""
-        with self._ground.change() as connection:
+        with self._ground.grant() as connection:
             if connection.execute(select(_user.id).limit(1)).first() is not None:
                 raise Conflict("the server is set up; `runcast users reset NAME` makes a link for a user")
             return self._new_link(connection, None, SETUP_LASTS)

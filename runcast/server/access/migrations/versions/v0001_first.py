@@ -101,3 +101,6 @@ def upgrade() -> None:
     )
     for column in ("project", "run", "user"):
         op.create_index(f"access_share_by_{column}", "access_share", [column])
+
+    op.create_table("access_epoch", sa.Column("number", sa.Integer, nullable=False))
+    op.execute("insert into access_epoch (number) values (0)")
