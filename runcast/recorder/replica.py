@@ -262,11 +262,15 @@ class Replica:
                 if moved or self._awake or self._failing_since is not None or began - last >= AT_LEAST:
                     self._awake, last = False, began
                     more = replication.round()
-                    self._succeeded(replication, began)
                     pause = 0.0 if more else INTERVAL
+                    if replication.trouble:
+                        self._failed(replication, ServerUnreachable(replication.trouble))
+                    else:
+                        self._succeeded(replication, began)
                 else:
                     pause = INTERVAL
             except RuncastError as error:
+                replication.reconnect()
                 pause = self._failed(replication, error)
             with self._changed:
                 if pause and not self._awake:
@@ -300,7 +304,6 @@ class Replica:
         """Note a failure; return the seconds until the next attempt."""
         now = time.monotonic()
         note = self._note
-        replication.reconnect()
         with suppress(RuncastError):
             replication.measure()
         note.complete, note.why = False, str(error)

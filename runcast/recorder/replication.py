@@ -46,8 +46,8 @@ HEARTBEAT = 30.0
 REFRESH = 30.0
 """Seconds after which it is said again how large the source of a file is that just grows."""
 
-HOLD = 30.0
-"""Seconds after which a file that the other store refused is offered again."""
+FIRST_HOLD, LONGEST_HOLD = 1.0, 30.0
+"""Seconds after which a file that the other store could not take is offered again, doubled each time."""
 
 GLOBAL = (ServerUnreachable, AccessDenied, RunNotFound)
 """Errors that are about everything, not about one file."""
@@ -92,7 +92,8 @@ class Replication:
         self._remote: Store | None = None
         self._sizes: dict[str, int] = {}
         self._pieces: dict[str, int] = {}
-        self._held: dict[str, float] = {}
+        self._held: dict[str, tuple[float, float]] = {}
+        self._trouble: dict[str, str] = {}
         self._seen: RunRecord | None = None
         self._raw: RunRecord | None = None
         self._told: RunRecord | None = None
@@ -117,6 +118,11 @@ class Replication:
     def begun(self) -> bool:
         """Whether the other store has had the run."""
         return self._told is not None
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the other store from taking a file now, while it takes others; "" if nothing does."""
+        return next((f"{path}: {why}" for path, why in self._trouble.items()), "")
 
     def console_size(self) -> int:
         """Return how many bytes of console are here: they come past the store."""
@@ -229,7 +235,7 @@ class Replication:
         behind = [
             file
             for file in files
-            if _grows(file.path) and file.size > self._there(file) and now >= self._held.get(file.path, 0.0)
+            if _grows(file.path) and file.size > self._there(file) and not self._is_held(file.path, now)
         ]
         behind.sort(key=lambda file: file.size - self._there(file))
         room, more = BATCH, False
@@ -238,8 +244,8 @@ class Replication:
             start = self._there(file)
             if (piece := self._pieces.get(file.path)) is not None:
                 length = min(file.size - start, piece)
-                self._answered(file, self._append_alone(remote, file, start, length), start + length)
-                more = True
+                if (answer := self._append_alone(remote, file, start, length)) is not None:
+                    more |= self._answered(file, answer, start + length)
                 continue
             if room <= 0 or len(batch) >= MOST_FILES:
                 more = True
@@ -250,8 +256,8 @@ class Replication:
             room -= length
         if batch:
             answers = remote.append_all(self.run, [append for _, append in batch])
-            for (file, append), answer in zip(batch, answers, strict=True):
-                more |= self._answered(file, answer, append.offset + len(append.data))
+            for (file, append), each in zip(batch, answers, strict=True):
+                more |= self._answered(file, each, append.offset + len(append.data))
         return more
 
     def _there(self, file: FileRecord) -> int:
@@ -259,7 +265,8 @@ class Replication:
 
     def _append_alone(
         self, remote: Store, file: FileRecord, start: int, length: int
-    ) -> Appended | OffsetMismatch | StoreError:
+    ) -> Appended | OffsetMismatch | None:
+        """Bring bytes of one file; None if it is refused."""
         data = self._read(file.path, start, start + length)
         # What was passed over here is to be passed over there, too.
         final = start + length >= file.size or file.skipped > 0
@@ -268,18 +275,22 @@ class Replication:
         except GLOBAL:
             raise
         except StoreError as error:
-            return error
+            self._refuse(file.path, str(error))
+            return None
 
     def _answered(
         self, file: FileRecord, answer: Appended | OffsetMismatch | StoreError, offered: int
     ) -> bool:
         """Take in what became of an append up to `offered`; whether there is more to send of the file at once."""
         if isinstance(answer, StoreError):
-            self._refuse(file.path, str(answer))
+            self._hold(file.path)
+            self._trouble[file.path] = str(answer)
             return False
+        self._trouble.pop(file.path, None)
         start, self._sizes[file.path] = self._there(file), answer.size
         if isinstance(answer, OffsetMismatch) or answer.size > start:
             self._pieces.pop(file.path, None)
+            self._held.pop(file.path, None)
             self.sent.refused.pop(file.path, None)
             return answer.size < file.size
         # Nothing was taken: a record that is longer than what was sent, or bytes that were passed over here and must be told so there.
@@ -291,8 +302,16 @@ class Replication:
         return True
 
     def _refuse(self, path: str, why: str) -> None:
+        """Leave a file out, and offer it again now and then: what is wrong with it will hardly get better."""
         self.sent.refused[path] = why
-        self._held[path] = time.monotonic() + HOLD
+        self._hold(path)
+
+    def _hold(self, path: str) -> None:
+        delay = min(2 * self._held[path][1], LONGEST_HOLD) if path in self._held else FIRST_HOLD
+        self._held[path] = (time.monotonic() + delay, delay)
+
+    def _is_held(self, path: str, now: float) -> bool:
+        return path in self._held and now < self._held[path][0]
 
     # Whole files
 
@@ -303,7 +322,7 @@ class Replication:
             self._put_answered(large.path, large.mark, large.error)
         now = time.monotonic()
         for file in files:
-            if _grows(file.path) or not file.size or now < self._held.get(file.path, 0.0):
+            if _grows(file.path) or not file.size or self._is_held(file.path, now):
                 continue
             mark = self._mark(file.path)
             if mark is None or self.sent.whole.get(file.path) == mark:
@@ -329,6 +348,7 @@ class Replication:
             self._refuse(path, str(error))
             return
         self.sent.whole[path] = mark
+        self._held.pop(path, None)
         self.sent.refused.pop(path, None)
 
     # What is said of the run and its files

@@ -89,8 +89,14 @@ class _Passage:
             else:
                 full = ErrorResponse(503, "the server is busy; try again", {"Retry-After": "1"})
                 await full(scope, receive, self.send)
-        except (ClientDisconnect, OSError):
+        except ClientDisconnect:
             self._status = self._status or 499  # nobody is there to be answered
+        except OSError as error:
+            if self._status:
+                return  # as above, while the answer was being sent
+            log.error("request %s failed: %s", self._id, error)  # noqa: TRY400 - a full disk needs no traceback
+            words = f"the server cannot do this just now: {error.strerror or 'its disk or network fails'}"
+            await ErrorResponse(503, words, {"Retry-After": "5"})(scope, receive, self.send)
         except Exception:
             log.exception("request %s failed", self._id)
             if self._status:

@@ -61,7 +61,7 @@ class Server:
         while True:
             try:
                 urllib.request.urlopen(f"{self.url}/healthz", timeout=5).close()
-            except OSError:
+            except OSError:  # noqa: PERF203 - it is asked again
                 assert self._process.poll() is None, "the server did not start"
                 assert time.monotonic() < deadline, "the server does not answer"
                 time.sleep(0.05)
