@@ -118,7 +118,7 @@ class _Patience:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._timer.cancel()
         if self._is_over and kind is asyncio.CancelledError:
-            if hasattr(self._task, "uncancel"):  # Python 3.11
+            if self._task is not None and hasattr(self._task, "uncancel"):  # Python 3.11
                 self._task.uncancel()
             raise Problem(408, "the body came too slowly; send it again", {"Connection": "close"})
 

@@ -19,11 +19,11 @@ __all__ = ["Feed", "Subscription"]
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 0.25
-"""Seconds between two looks at the store, while anybody listens; more where a look takes long."""
+INTERVAL, LONGEST = 0.25, 1.0
+"""Seconds between two looks at the store, while anybody listens: the more, the longer a look takes."""
 
 SHARE = 0.1
-"""The part of the time that looking may take."""
+"""The part of the time that looking may take, about."""
 
 MOST_PENDING = 1000
 """Runs that a listener may be behind; beyond, it is told that anything may have changed."""
@@ -134,7 +134,7 @@ class Feed:
                     self._is_looking.set()
             except StoreError as error:
                 log.warning("cannot look for changes: %s", error)
-            await asyncio.sleep(max(INTERVAL, (time.monotonic() - started) / SHARE))
+            await asyncio.sleep(min(LONGEST, max(INTERVAL, (time.monotonic() - started) / SHARE)))
         self._is_looking.clear()
         self._project_of.clear()
 

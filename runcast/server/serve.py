@@ -149,12 +149,12 @@ class _Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
-        self._head = 0
         if self._patience is None:
             self._patience = self.loop.call_later(HEAD_TIMEOUT, self._refuse, 408)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._head = 0
         self._stop_waiting()
         super().on_headers_complete()
 

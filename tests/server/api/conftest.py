@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
@@ -84,6 +85,13 @@ def own_place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]
         yield running
 
 
+@pytest.fixture
+def place_of() -> Iterator[Any]:
+    """Run a server of one test with other options: `place_of(root, trusted_proxies=…)`."""
+    with contextlib.ExitStack() as stack:
+        yield lambda root, **options: stack.enter_context(Place(root, **options).running())
+
+
 @pytest.fixture(scope="session")
 def ada(place: Place) -> httpx.Client:
     """Who owns the project `digits`."""
@@ -138,6 +146,11 @@ class Events:
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
         self._lines = response.iter_lines()
+
+    def __iter__(self) -> Iterator[SimpleNamespace]:
+        with contextlib.suppress(StopIteration):
+            while True:
+                yield self.next()
 
     def next(self) -> SimpleNamespace:
         """Return the next event; comments are passed over. Raises `StopIteration` at the end of the stream."""
