@@ -76,17 +76,20 @@ class Catalog:
             "config": _dump(run.config),
             "facts": _dump(run.facts),
         }
-        self._files.make(run.id)
         with self._database.write() as connection:
             mark = connection.scalar(select(self._database.backend.next_mark))
             pulse = {"run": run.id, "change": mark, "heartbeat": run.heartbeat}
-            if connection.execute(_ADD_PULSE.on(connection), pulse).rowcount:
+            counted = {"preserve_rowcount": True}
+            if connection.execute(_ADD_PULSE.on(connection), pulse, execution_options=counted).rowcount:
                 said = {**row, "config": run.config, "facts": run.facts, "heartbeat": run.heartbeat}
+                self._files.make(run.id)
                 self._files.journal(connection, run.id, journal.created(said, self._clock()))
                 connection.execute(_ADD_RUN.on(connection), row)
                 refill(connection, [run.id])
             elif connection.execute(_ROW, {"of_run": run.id}).first() is None:
                 raise RunNotFound(f"run {run.id} was deleted from this store for good: record another one")
+            else:
+                self._files.make(run.id)
 
     def update(self, run: str, facts: Facts) -> None:
         """See `Store.update`. A heartbeat lets a run that was reported as crashed run again."""

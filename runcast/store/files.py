@@ -7,13 +7,13 @@ import io
 import os
 import zlib
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from runcast.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = [
     "append_lines",
@@ -37,16 +37,18 @@ def make_run_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def write_at(path: Path, offset: int, data: bytes | memoryview, run_folder: Path) -> None:
+def write_at(run_folder: str, name: str, offset: int, data: bytes | memoryview) -> None:
     """Write bytes at an offset; what was there before is the same or was never claimed. Folders are made within the run's only.
 
-    Raises `StoreError`; the file may then hold some of the bytes, and writing them again is right.
+    Paths are texts: making a `Path` takes as long as writing a little. Raises `StoreError`; the file may then hold some of the
+    bytes, and writing them again is right.
     """
+    path = f"{run_folder}/{name}"
     try:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
         except FileNotFoundError:
-            _make_folder(path.parent, run_folder)
+            _make_folder(Path(path).parent, Path(run_folder))
             fd = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
         try:
             os.lseek(fd, offset, os.SEEK_SET)
@@ -56,7 +58,7 @@ def write_at(path: Path, offset: int, data: bytes | memoryview, run_folder: Path
         finally:
             os.close(fd)
     except OSError as error:
-        raise _explanation("write", path, error) from error
+        raise _explanation("write", Path(path), error) from error
 
 
 def _make_folder(folder: Path, run_folder: Path) -> None:

@@ -82,11 +82,15 @@ class PostgreSQL:
 
     def __init__(self, url: str) -> None:
         try:
-            self._url = make_url(url).set(drivername="postgresql+psycopg")
-        except ArgumentError as error:
+            given = make_url(url)
+            known = given.get_backend_name() in {"postgresql", "postgres"}
+        except ArgumentError:
+            known = False
+        if not known:
             raise StoreError(
                 "the database's URL cannot be understood: write postgresql://user:password@host:5432/name"
-            ) from error
+            )
+        self._url = given.set(drivername="postgresql+psycopg")
         self.place = self._url.set(drivername="postgresql", query={}).render_as_string(hide_password=True)
         self._base = 0
         self._lock = select(_pulse.run, _pulse.change)
@@ -185,6 +189,11 @@ class PostgreSQL:
         for known in (state, state[:2]):
             if known in _ADVICE:
                 return _ADVICE[known]
-        if not state:
+        if not state:  # psycopg tells none where there was no connection
+            refused = str(getattr(error, "orig", error))
+            if "database" in refused and "does not exist" in refused:
+                return _ADVICE["3D"]
+            if "role" in refused or "password" in refused:
+                return _ADVICE["28"]
             return "check that PostgreSQL runs there and can be reached; what is missing is recorded then"
         return "see its log"

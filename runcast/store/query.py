@@ -137,7 +137,7 @@ class _Parser:
         while at < len(text.rstrip()):
             found = _TOKEN.match(text, at)
             if found is None or found.lastgroup is None:
-                raise self._wrong("cannot read on", at)
+                raise self._wrong("cannot read on", len(text) - len(text[at:].lstrip()))
             self._tokens.append((found.lastgroup, found[found.lastgroup], found.start(found.lastgroup)))
             at = found.end()
         self._at = 0

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runcast.errors import StoreError
+from filelock import FileLock, Timeout
+
+from runcast.errors import RunLocked, StoreError
 from runcast.run.record import OWN_ROOT
 from runcast.settings import RUN_ID
 from runcast.store import files
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from runcast.store.rows import Rows
 
 __all__ = ["FolderFiles"]
+
+RECORDER_LOCK = "recorder.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class FolderFiles:
 
     def __init__(self, runs: Path, *, own_in_place: bool) -> None:
         self._runs = runs
+        self._place = str(runs)
         self._own_in_place = own_in_place
 
     def make(self, run: str) -> None:
@@ -56,8 +62,7 @@ class FolderFiles:
     def write(self, run: str, path: str, offset: int, data: bytes | memoryview) -> None:
         """See `RunFiles.write`. A run whose folder was deleted does not come back in pieces."""
         if not (self._own_in_place and path.startswith(f"{OWN_ROOT}/")):
-            folder = self._folder(run)
-            files.write_at(folder / path, offset, data, folder)
+            files.write_at(f"{self._place}/{check_run_id(run)}", path, offset, data)
 
     def note(self, rows: Rows, run: str, notes: Sequence[tuple[int, int, memoryview]]) -> None:
         """See `RunFiles.note`: the folder has it all."""
@@ -71,7 +76,9 @@ class FolderFiles:
         folder = self._folder(run)
         return _Replaced(files.replace(folder / path, data, folder))
 
-    def read(self, run: str, path: str, start: int, stop: int) -> bytes:
+    def read(
+        self, run: str, path: str, start: int, stop: int, *, connection: Connection | None = None  # noqa: ARG002
+    ) -> bytes:
         """See `RunFiles.read`."""
         return files.read_bytes(self._folder(run) / path, start, stop)
 
@@ -89,6 +96,19 @@ class FolderFiles:
     def local_path(self, run: str, path: str) -> Path:
         """See `RunFiles.local_path`."""
         return self._folder(run) / path
+
+    @contextmanager
+    def locked(self, run: str) -> Iterator[None]:
+        """See `RunFiles.locked`: a recorder holds the lock of the run's folder."""
+        lock = self._folder(run) / RECORDER_LOCK
+        if not lock.exists():
+            yield
+            return
+        try:
+            with FileLock(lock, timeout=0):
+                yield
+        except Timeout as error:
+            raise RunLocked(f"run {run} is being recorded: try again when it has ended") from error
 
     def journal(self, connection: Connection, run: str, lines: bytes) -> None:  # noqa: ARG002 - a bucket's
         """See `RunFiles.journal`: one write, so that several processes do not mix their lines. A deleted folder stays deleted."""
