@@ -73,7 +73,8 @@ def site(tmp_path_factory):
             made = Site(found[1], found[0], page, folder)
             set_up(made)
             yield made
-            assert not page.problems
+            # A refused request is an answer; a script or a style that the policy refuses is a mistake of ours.
+            assert not [each for each in page.problems if not each.startswith("Failed to load resource")]
     finally:
         server.terminate()
         server.wait(20)

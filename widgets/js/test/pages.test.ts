@@ -6,7 +6,7 @@ import { Api, ApiError, type Run, sentence } from "../src/pages/api.ts";
 import { cellValue, duration, metricColumn, metricsOf } from "../src/pages/columns.ts";
 import { ConsoleLines } from "../src/pages/console_lines.ts";
 import { EventReader, type ServerEvent } from "../src/pages/events.ts";
-import { filterOf } from "../src/pages/filter.ts";
+import { filterOf, filterProblem } from "../src/pages/filter.ts";
 import { backoff, follow } from "../src/pages/live.ts";
 import { MessageReader } from "../src/pages/messages.ts";
 import { nextPage, Router } from "../src/pages/router.ts";
@@ -119,6 +119,9 @@ test("words are looked for in names, conditions are left to the server", () => {
   ]) {
     expect(filterOf(said)).toBe(said);
   }
+  const refused =
+    "The parameter 'filter' cannot be understood: the filter 'a' cannot be understood: expected an operator.";
+  expect(filterProblem(refused)).toBe("Expected an operator.");
 });
 
 test("metrics are listed by how many runs have them, and ordered by names that the server reads", () => {

@@ -96,7 +96,7 @@ export interface RunQuery {
   readonly order?: string;
   readonly limit?: number;
   readonly after?: string;
-  readonly trash?: boolean;
+  readonly trashed?: boolean;
 }
 
 /** A request that was refused, in the server's words; `status` is 0 if the server was not reached. */

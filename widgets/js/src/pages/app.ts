@@ -154,6 +154,13 @@ export class App {
     else this.notices.problem(error);
   }
 
+  /** Answer that a live stream was refused: what it was about is gone from the page, too. */
+  lost(error: ApiError, place: HTMLElement, life: AbortSignal): void {
+    if (this.isShare) void this.render();
+    else if (error.status === 401) this.toLogin();
+    else place.replaceChildren(failure(error, life, () => void this.render()));
+  }
+
   /** Take on a new session. */
   enter(session: Session): void {
     this.session = session;

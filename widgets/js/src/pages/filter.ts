@@ -1,5 +1,7 @@
 /** The API's words for what is typed and pressed above the runs; `runcast/store/query.py` reads them. */
 
+import { sentence } from "./api.ts";
+
 const CONDITION = /[=<>]|\s(in\s*\(|contains\s|exists\b)/i;
 
 /** What a reader types, as a filter: what is no condition is looked for in the name. */
@@ -12,6 +14,11 @@ export function filterOf(typed: string): string {
 export function metricField(key: string): string {
   const plain = /^[^\s"'()<>=!,]+$/.test(key) && !/\.(last|min|max)$/.test(key);
   return `summary.${plain ? key : quoted(key)}`;
+}
+
+/** What is wrong with a filter, without the words around it that say that it is one. */
+export function filterProblem(message: string): string {
+  return sentence(message.replace(/^.*cannot be understood: /i, ""));
 }
 
 function quoted(text: string): string {

@@ -8,7 +8,6 @@ import { FilesPage } from "./files_page.ts";
 import { follow } from "./live.ts";
 import { MessageReader } from "./messages.ts";
 import { RunHead } from "./run_head.ts";
-import { failure } from "./states.ts";
 
 /** A run, in the notebook's own panel. */
 export function runPage(visit: Visit): Promise<void> {
@@ -42,11 +41,7 @@ export async function showRun(visit: Visit, id: string): Promise<void> {
       onState: (connected) => {
         lost.hidden = connected;
       },
-      onRefused: (error) => {
-        const shown = error.status === 401 ? new ApiError(404, error.message) : error;
-        if (app.isShare) void app.render();
-        else main.replaceChildren(failure(shown, life, () => void app.render()));
-      },
+      onRefused: (error) => app.lost(error, main, life),
     },
     life,
   );

@@ -16,10 +16,10 @@ import {
 import { button } from "./controls.ts";
 import { openDialog } from "./dialog.ts";
 import { EventReader } from "./events.ts";
-import { filterOf } from "./filter.ts";
+import { filterOf, filterProblem } from "./filter.ts";
 import { icon } from "./icons.ts";
 import { follow } from "./live.ts";
-import { emptyState, failure } from "./states.ts";
+import { emptyState } from "./states.ts";
 
 const PAGE = 50;
 /** Rows that are read again at once when something changes; those beyond stay as they were read. */
@@ -118,9 +118,7 @@ export class RunsTable {
           return (piece) => reader.push(piece);
         },
         onState: (connected) => this.element.classList.toggle("stale", !connected),
-        onRefused: (error) => {
-          this.element.replaceChildren(failure(error, this.life, () => location.reload()));
-        },
+        onRefused: (error) => this.app.lost(error, this.element, this.life),
       },
       this.life,
     );
@@ -151,7 +149,7 @@ export class RunsTable {
       await this.fetch(Math.min(Math.max(PAGE, this.runs.length), MOST_LIVE));
     } catch (error) {
       if (error instanceof ApiError && error.status === 400) {
-        this.problem.textContent = error.message;
+        this.problem.textContent = filterProblem(error.message);
         this.filterInput.setAttribute("aria-invalid", "true");
       } else if (error instanceof ApiError && error.status === 401) this.app.problem(error);
       // What is not reached now is read after the stream is back.

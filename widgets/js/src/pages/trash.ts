@@ -7,7 +7,7 @@ import { emptyState } from "./states.ts";
 
 /** The runs in a project's trash, to be taken out again. */
 export async function trashList({ app, life }: Visit, project: Project): Promise<HTMLElement> {
-  const { runs } = await app.api.runs({ project: project.name, trash: true, limit: 200 });
+  const { runs } = await app.api.runs({ project: project.name, trashed: true, limit: 200 });
   const place = h("div", { class: "narrow" });
   const list = h("ul", { class: "rows" });
   const showEmpty = () =>
