@@ -11,6 +11,7 @@ import click
 from runcast.cli.access import COMMANDS as ACCESS_COMMANDS
 from runcast.cli.serve import serve
 from runcast.cli.sync import COMMANDS
+from runcast.cli.trash import COMMANDS as TRASH_COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -237,7 +238,7 @@ def console(
 runcast.add_command(serve)
 for each in ACCESS_COMMANDS:
     runcast.add_command(each)
-for command in COMMANDS:
+for command in (*COMMANDS, *TRASH_COMMANDS):
     runcast.add_command(command)
 
 

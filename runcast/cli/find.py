@@ -20,12 +20,12 @@ LATEST = "latest"
 _SHOWN = 5
 
 
-def find_run(store: Store, wanted: str) -> RunRecord:
-    """Return the run with this id, name or beginning of an id, or the newest (`latest`).
+def find_run(store: Store, wanted: str, *, trashed: bool = False) -> RunRecord:
+    """Return the run with this id, name or beginning of an id, or the newest (`latest`); of the trash if asked for.
 
     Raises `RunNotFound` if there is none, or more than one.
     """
-    runs = store.runs(RunQuery(limit=1 if wanted == LATEST else None))
+    runs = store.runs(RunQuery(limit=1 if wanted == LATEST else None, trashed=trashed))
     if wanted == LATEST and runs:
         return runs[0]
     for matching in (
@@ -39,13 +39,15 @@ def find_run(store: Store, wanted: str) -> RunRecord:
             raise RunNotFound(
                 f"{len(matching)} runs answer to {wanted!r}; give more of an id: {_some([run.id for run in matching])}"
             )
+    if not runs and trashed:
+        raise RunNotFound("there are no runs in the trash")
     if not runs:
         raise RunNotFound(
             "there are no runs yet: `%load_ext runcast` and `%sync_tensorboard` in a notebook record one"
         )
     near = difflib.get_close_matches(wanted, [run.name for run in runs], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "; `runcast runs` lists those that are"
-    raise RunNotFound(f"there is no run {wanted!r}{hint}")
+    hint = f"; did you mean {near[0]!r}?" if near else "" if trashed else "; `runcast runs` lists those that are"
+    raise RunNotFound(f"there is no run {wanted!r}{' in the trash' if trashed else ''}{hint}")
 
 
 def find_series(
