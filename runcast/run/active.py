@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runcast.run.live import Run
     from runcast.settings import Mode, Resume
 
-__all__ = ["active_run", "declare", "init"]
+__all__ = ["active_run", "declare", "init", "record_writers"]
 
 KERNEL_EXIT_WAIT = 0.1
 """Seconds that a kernel which shuts down may wait for its recorder: Jupyter kills it soon after, and nothing is lost."""
@@ -143,7 +143,12 @@ def declare(logdir: str | os.PathLike[str] | None, *, save: bool) -> None:
         _active.save_event_files = False
     if path is not None:
         _active.watch(path)
-    _active.watch_writers()
+
+
+def record_writers() -> None:
+    """Record in the active run, if there is one, the writers of what is captured now, in this process and its children."""
+    if _active is not None:
+        _active.watch_writers()
 
 
 def in_kernel() -> bool:

@@ -359,16 +359,28 @@ def test_a_run_that_is_gone(place):
     assert (out.strip(), err) == ("b'' False", "")
 
 
-def test_keeping_no_event_files(place, sources):
-    """`save=False` holds for children, too: their scalars are recorded, and nothing else of their files."""
+def test_what_is_patched_holds_for_children(place, sources):
+    """`patch(save=False, pytorch=False)` holds for children, too: scalars of tensorboardX, and nothing else; until it is said anew."""
     place.run("""
         import subprocess, sys
         import runcast
-        run = runcast.init(sync_tensorboard=True, save=False)
-        subprocess.run([sys.executable, "train.py", "logs"], check=True)
+
+        def both(name):
+            write = f"import train; [train.write('{name}/' + library, library=library) for library in ('torch', 'tensorboardX')]"
+            subprocess.run([sys.executable, "-c", write], check=True)
+
+        run = runcast.init()
+        runcast.tensorboard.patch(save=False, pytorch=False)
+        both("one")
+        runcast.tensorboard.patch(save=False, tensorboard_x=False)
+        both("two")
+        runcast.tensorboard.unpatch()
+        both("none")
     """)
-    assert place.entries("writer")[0]["save"] is False
-    assert sources() == {("cwd", "logs"): 50}
+    assert [entry["save"] for entry in place.entries("writer")] == [False] * 3
+    assert sources() == {
+        ("cwd", f"{name}"): 50 for name in ("one/tensorboardX", "two/torch", "two/tensorboardX")
+    }
 
 
 def test_the_environment_is_put_back(place):
