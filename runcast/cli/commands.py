@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runcast import __version__
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -32,6 +34,7 @@ a_run = click.argument("run", metavar="RUN")
     type=click.Path(path_type=Path),
     help="Where runs are kept (default: $RUNCAST_DIR, else the user's data folder).",
 )
+@click.version_option(__version__, "--version", prog_name="runcast", message="%(prog)s %(version)s")
 @click.pass_context
 def runcast(context: click.Context, place: Path | None) -> None:
     """Look at recorded runs.
@@ -260,7 +263,13 @@ def _folder(place: Path | None) -> Path:
 
 def _open(place: Path | None) -> LocalStore | None:
     """Open the store, None if there is none yet: looking makes no folder."""
+    from runcast.errors import StoreError
+
     folder = _folder(place)
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(
+            f"{folder} is a file; runs are kept in a folder: name that with --dir or RUNCAST_DIR"
+        )
     if not (folder / "store.db").exists():
         return None
     from runcast.store import open as open_store
