@@ -16,6 +16,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -196,7 +197,10 @@ class Kept:
         if found:
             self._waiting.pop(save, None)
             return
-        if any(file.record.source_path == save.pattern for file in self._files.values()):
+        earlier = (*self._known.values(), *(file.record for file in self._files.values()))
+        if any(
+            fnmatch(each.source_path, save.pattern) or each.source_path == save.pattern for each in earlier
+        ):
             return  # it was there
         why = f"nothing matches {save.pattern}"
         if final or save.policy == "now":

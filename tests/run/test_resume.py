@@ -75,6 +75,7 @@ def test_event_files_of_a_resumed_run_go_on(place):
         from torch.utils.tensorboard import SummaryWriter
         run = runcast.init(id="x", resume="allow", logdirs=["logs"])
         run.save("*.bin")
+        run.log({{"table": runcast.Table(data=[[{start}]])}})
         with SummaryWriter("logs/a", purge_step={start}) as writer:
             for step in range({start}, {stop}):
                 writer.add_scalar("loss", {value}, step)
@@ -94,6 +95,8 @@ def test_event_files_of_a_resumed_run_go_on(place):
     assert points.value.tolist() == [0.0] * 4 + [1.0] * 4
     assert (saved / "same.bin").stat().st_ino == copies["same.bin"]
     assert (saved / "same.bin").read_text() == "before"
+    assert len(list((saved / "tables").rglob("*.json"))) == 2
+    assert "nothing" not in (place.runs[0] / "recorder.log").read_text()
     assert (saved / "changed.bin").read_text() == "behind"
 
 
