@@ -12,8 +12,8 @@ START = "%load_ext runcast\n%sync_tensorboard --project browser"
 # No sleep in one piece and no await: the kernel answers nothing until the cell ends.
 TRAIN = """\
 import os, time
-from tensorboardX import SummaryWriter
-train, validation = SummaryWriter("logs/{name}/train"), SummaryWriter("logs/{name}/validation")
+from tensorboard.summary import Writer
+train, validation = Writer("logs/{name}/train"), Writer("logs/{name}/validation")
 step = 0
 while step < {steps} if {steps} else not os.path.exists("{name}.stop"):
     train.add_scalar("loss/total", 1 / (step + 1), step)

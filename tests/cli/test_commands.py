@@ -14,6 +14,7 @@ import time
 import pytest
 
 from runcast import __version__
+from runcast.cli import main
 from runcast.cli.words import ago, duration, figure, size, spark
 from runcast.events.writer import EventWriter
 from runcast.run.record import RunRecord
@@ -57,14 +58,17 @@ def place(tmp_path):
 
 
 @pytest.fixture
-def runcast(place):
-    def call(*arguments, columns="100", **environment):
-        env = {**os.environ, "RUNCAST_DIR": str(place), "PYTHONIOENCODING": "utf-8", **environment}
-        env.pop("COLUMNS", None)
+def runcast(place, monkeypatch, capsys):
+    """A function that does what the command does, in this process; the tests at the end start the program itself."""
+
+    def call(*arguments, columns="100"):
+        monkeypatch.setenv("RUNCAST_DIR", str(place))
+        monkeypatch.delenv("COLUMNS", raising=False)
         if columns:
-            env["COLUMNS"] = columns
-        command = [sys.executable, "-m", "runcast", *arguments]
-        return subprocess.run(command, capture_output=True, encoding="utf-8", env=env, check=False)
+            monkeypatch.setenv("COLUMNS", columns)
+        code = main(arguments)
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, printed.out, printed.err)
 
     return call
 
@@ -227,6 +231,16 @@ def test_a_place_without_runs(runcast, tmp_path):
     assert (
         "file is a file; runs are kept in a folder" in runcast("--dir", str(tmp_path / "file"), "runs").stderr
     )
+
+
+@pytest.mark.parametrize(("run", "code"), [("latest", 0), ("nobody", 1)])
+def test_the_program(place, run, code):
+    """`python -m runcast` does what was asked, prints in the encoding that was chosen, and exits with the code."""
+    command = [sys.executable, "-m", "runcast", "--dir", str(place), "show", run]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, check=False)
+    assert (done.returncode, "损失" in done.stdout) == (code, code == 0)
+    assert done.stderr.startswith("runcast: there is no run 'nobody'" if code else "")
 
 
 def test_a_reader_that_leaves_is_no_error(place):

@@ -15,16 +15,17 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 LOAD = "%load_ext runcast\n"
 
 TRAIN = """\
-from tensorboardX import SummaryWriter
-with SummaryWriter("logs/train") as writer:
-    for step in range(20):
-        writer.add_scalar("loss", 1 / (step + 1), step)
+from tensorboard.summary import Writer
+writer = Writer("logs/train")
+for step in range(20):
+    writer.add_scalar("loss", 1 / (step + 1), step)
+writer.close()
 """
 
 ENDLESS = """\
 import time
-from tensorboardX import SummaryWriter
-writer, step = SummaryWriter("logs/train", flush_secs=120), 0
+from tensorboard.summary import Writer
+writer, step = Writer("logs/train"), 0
 while True:
     writer.add_scalar("loss", 1.0, step)
     step += 1

@@ -24,11 +24,13 @@ WRITE = """
 
     opened = []
 
-    def write(logdir, points=50, close=True, library="tensorboardX"):
+    def write(logdir, points=50, close=True, library="tensorboard"):
         if library == "torch":
             from torch.utils.tensorboard import SummaryWriter
-        else:
+        elif library == "tensorboardX":
             from tensorboardX import SummaryWriter
+        else:
+            from tensorboard.summary import Writer as SummaryWriter  # imports no torch
         writer = SummaryWriter(logdir)
         opened.append(writer)
         for step in range(points):
@@ -103,7 +105,7 @@ def test_a_child_process_is_recorded(place, sources, start):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("method", "library"), [("fork", "torch"), ("spawn", "tensorboardX"), ("forkserver", "tensorboardX")]
+    ("method", "library"), [("fork", "torch"), ("spawn", "tensorboardX"), ("forkserver", "tensorboard")]
 )
 def test_multiprocessing(place, sources, method, library):
     """Processes of multiprocessing are recorded whole, even those that never close their writer."""
