@@ -80,7 +80,6 @@ def test_charts_move_while_the_cell_runs(notebook, train, stop):
     seen, pictures = set(), set()
     wait_for(lambda: held(opened, "train", "loss/total") > 0)
 
-
     def moved():
         seen.add(held(opened, "train", "loss/total"))
         pictures.add(opened.pictures().get("total", ""))
