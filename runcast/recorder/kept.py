@@ -202,6 +202,8 @@ class Kept:
             fnmatch(each.source_path, save.pattern) or each.source_path == save.pattern for each in earlier
         ):
             return  # it was there
+        if save.pattern == str(self._folder / FILES_DIR):
+            return  # nobody has put anything there
         why = f"nothing matches {save.pattern}"
         if final or save.policy == "now":
             self._warn(f"run.save: {why}; nothing was kept of it")
