@@ -28,8 +28,9 @@ __all__ = ["Session"]
 DRAIN = 1.0
 """Seconds that the end of a cell may wait until what it logged is recorded."""
 
-BATCH_FORM = 5.0
-"""Seconds that a cell of a notebook executed by a program may wait for its static form: nothing could update it later."""
+BATCH_FORM = 10.0
+"""Seconds that a cell of a notebook executed by a program may wait for its points and, again, for its static form: nobody
+sits there, the recorder may just be starting on a busy machine, and nothing could update the form later."""
 
 FINISH = 10.0
 """Seconds that an explicit finish may wait for the recorder; it goes on by itself if it needs longer."""
@@ -175,9 +176,10 @@ class Session:
                 self._cell_run = None
                 self.finish(error=KeyboardInterrupt() if isinstance(error, INTERRUPTS) else error)
         elif self._depth <= 1:
-            run.drain(DRAIN)
+            is_batch = self._view is not None and detect(self.shell) == "client"
+            run.drain(BATCH_FORM if is_batch else DRAIN)
             if self._view is not None:
-                self._view.refresh(BATCH_FORM if detect(self.shell) == "client" else 0.0)
+                self._view.refresh(BATCH_FORM if is_batch else 0.0)
 
     def _exit(self) -> None:
         from runcast.run.exits import Outcome

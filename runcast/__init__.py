@@ -82,13 +82,15 @@ _OF_RUN = ("alert", "config", "define_metric", "log_code", "mark_preempting", "s
 _MODULES = ("errors", "tensorboard")
 
 
-def log(values: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
+def log(data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
     """Record values in the active run: `run.log`. Raises `RuncastError` when no run is active."""
-    _active_run("log").log(values, step, commit)
+    _active_run("log").log(data, step, commit)
 
 
 def save(
-    glob_str: str | os.PathLike[str], base_path: str | os.PathLike[str] | None = None, policy: Policy = "live"
+    glob_str: str | os.PathLike[str] | None = None,
+    base_path: str | os.PathLike[str] | None = None,
+    policy: Policy = "live",
 ) -> list[str]:
     """Keep files in the active run: `run.save`. Raises `RuncastError` when no run is active."""
     return _active_run("save").save(glob_str, base_path, policy)
@@ -123,7 +125,13 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(message)
     from runcast.run.absent import not_here  # for a mistake only
 
-    message = not_here(name, of_run=False) or f"module {__name__!r} has no attribute {name!r}"
+    advice = not_here(name, of_run=False)
+    if advice is not None and sys._getframe(1).f_globals.get("__name__") == "importlib._bootstrap":  # noqa: SLF001
+        # `from runcast import …`, whose error says nothing of ours
+        from runcast.run.wandb import tell
+
+        tell(advice)
+    message = advice or f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)
 
 

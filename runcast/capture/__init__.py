@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from runcast.capture.library import Library
 
-__all__ = ["WriterNotice", "flush_all", "is_remembering", "patch", "subscribe", "unpatch"]
+__all__ = ["WriterNotice", "captured", "flush_all", "is_remembering", "patch", "subscribe", "unpatch"]
 
 
 def _opened(library: Library, writer: Any, arguments: Collection[Any]) -> None:
@@ -53,6 +53,11 @@ def unpatch() -> None:
     """Undo `patch`: classes are as they were, and no new writer is noticed."""
     _writers.remembering = False
     _patches.disable()
+
+
+def captured() -> list[str]:
+    """Return the names of the libraries whose writers are found: `tensorboard`, `tensorboardX`, `tensorflow`."""
+    return sorted({library.name for library in LIBRARIES if _patches.is_enabled(library)})
 
 
 def is_remembering() -> bool:

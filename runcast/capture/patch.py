@@ -59,6 +59,10 @@ class Patches:
         if unknown:
             self._adopt(unknown)
 
+    def is_enabled(self, library: Library) -> bool:
+        """Whether a library is patched, or will be once it is imported."""
+        return library.module in self._enabled
+
     def disable(self) -> None:
         """Put the original classes back. Where someone else patched on top of us, our part only falls silent."""
         with self._lock:

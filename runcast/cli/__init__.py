@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from runcast.cli.commands import runcast
     from runcast.errors import RuncastError
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file name or a config may hold what is no text, and a terminal may know fewer letters.
+        sys.stdout.reconfigure(errors="replace")
     try:
         runcast.main(arguments, prog_name="runcast", standalone_mode=False)
         sys.stdout.flush()

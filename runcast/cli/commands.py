@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runcast import __version__
 from runcast.cli.access import COMMANDS as ACCESS_COMMANDS
 from runcast.cli.serve import serve
 from runcast.cli.sync import COMMANDS
@@ -37,6 +38,7 @@ a_run = click.argument("run", metavar="RUN")
     type=click.Path(path_type=Path),
     help="Where runs are kept (default: $RUNCAST_DIR, else the user's data folder).",
 )
+@click.version_option(__version__, "--version", prog_name="runcast", message="%(prog)s %(version)s")
 @click.pass_context
 def runcast(context: click.Context, place: Path | None) -> None:
     """Look at recorded runs.
@@ -290,7 +292,13 @@ def _folder(place: Path | None) -> Path:
 
 def open_local(place: Path | None) -> LocalStore | None:
     """Open the store, None if there is none yet: looking makes no folder."""
+    from runcast.errors import StoreError
+
     folder = _folder(place)
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(
+            f"{folder} is a file; runs are kept in a folder: name that with --dir or RUNCAST_DIR"
+        )
     if not (folder / "store.db").exists():
         return None
     from runcast.store import open as open_store

@@ -46,7 +46,9 @@ def find_run(store: Store, wanted: str, *, trashed: bool = False) -> RunRecord:
             "there are no runs yet: `%load_ext runcast` and `%sync_tensorboard` in a notebook record one"
         )
     near = difflib.get_close_matches(wanted, [run.name for run in runs], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "" if trashed else "; `runcast runs` lists those that are"
+    hint = (
+        f"; did you mean {near[0]!r}?" if near else "" if trashed else "; `runcast runs` lists those that are"
+    )
     raise RunNotFound(f"there is no run {wanted!r}{' in the trash' if trashed else ''}{hint}")
 
 

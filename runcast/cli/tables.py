@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from datetime import datetime
@@ -168,8 +169,18 @@ def show_rows(columns: Mapping[str, Sequence[str]]) -> None:
 
 
 def _console() -> Console:
-    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=_PIPED_WIDTH if piped else None, highlight=False)
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return _PipedConsole(width=None if "COLUMNS" in os.environ else _PIPED_WIDTH, highlight=False)
+
+
+class _PipedConsole(Console):
+    """Writes lines that end where their text ends: a table fills them up with blanks, which a file has no use for."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with self.capture() as captured:
+            super().print(*objects, **options)
+        self.file.write(re.sub(r"[ \t]+$", "", captured.get(), flags=re.MULTILINE))
 
 
 def _table(*headers: str) -> Table:

@@ -16,6 +16,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -196,8 +197,13 @@ class Kept:
         if found:
             self._waiting.pop(save, None)
             return
-        if any(file.record.source_path == save.pattern for file in self._files.values()):
+        earlier = (*self._known.values(), *(file.record for file in self._files.values()))
+        if any(
+            fnmatch(each.source_path, save.pattern) or each.source_path == save.pattern for each in earlier
+        ):
             return  # it was there
+        if save.pattern == str(self._folder / FILES_DIR):
+            return  # nobody has put anything there
         why = f"nothing matches {save.pattern}"
         if final or save.policy == "now":
             self._warn(f"run.save: {why}; nothing was kept of it")
@@ -226,11 +232,22 @@ class Kept:
             candidate = f"{place}~{number}"
         if file is None:
             record = known or FileRecord(candidate, 0, source_path=path, state="waiting")
-            file = _File(record, policy)
+            file = _File(record, policy, copied=self._copied_before(record))
             with self._changed:
                 self._files[candidate] = file
         if policy == "live" or (file.policy == "now" and policy == "end"):
             file.policy = policy
+
+    def _copied_before(self, record: FileRecord) -> _Mark | None:
+        """Return what a file is like now if an earlier recorder has copied it as it is: a copy has its time of change."""
+        if record.state not in {"recorded", KEPT}:
+            return None
+        try:
+            source, copy = os.stat(record.source_path), os.stat(self._folder / record.path)
+        except OSError:
+            return None
+        same = (source.st_size, source.st_mtime_ns) == (copy.st_size, copy.st_mtime_ns)
+        return (source.st_size, source.st_mtime_ns, source.st_ino) if same else None
 
     def _keep(self, store: Store, file: _File, *, final: bool) -> bool:
         """Copy a file if that is due; False if the store refuses it."""

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 INTERVAL = 1.0
 """Seconds between two `run` frames, at least."""
 
+STILL_THERE = 10.0
+"""Seconds after which a `run` frame is sent although it says nothing new: a page that hears nothing for long doubts us."""
+
 SYSTEM = f"{OWN_ROOT}/system/"
 """Where the event files of the system metrics are."""
 
@@ -62,6 +65,7 @@ class Panels:
         self._updated: float | None = None
         self._said: dict[str, Any] = {}
         self._said_at = float("-inf")
+        self._sent_at = float("-inf")
 
     @property
     def tensorboard_port(self) -> int | None:
@@ -160,7 +164,8 @@ class Panels:
             "tensorboard": self.tensorboard_port,
         }
         self._said_at = now
-        if said != self._said:
+        if said != self._said or now - self._sent_at >= STILL_THERE:
+            self._sent_at = now
             taken = [self._outbox.offer({**feed.stamp("run"), **said}) for feed in self._feeds.values()]
             self._said = said if all(taken) else {}
 

@@ -11,6 +11,7 @@ import html
 import json
 import math
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,14 +77,31 @@ def draw(
     columns = {one.id: points(one) for one in shown}
     shown = [one for one in shown if len(columns[one.id].step)]
     picture = compose(shown, columns)
-    png = paint(run, picture, points=sum(one.count for one in scalars), seconds=_duration(run, scalars))
+    until = _until(run, scalars)
+    png = paint(
+        run,
+        picture,
+        points=sum(one.count for one in scalars),
+        seconds=until - run.created,
+        state=_standing(run, until),
+    )
     return png, _fragment(run, png, shown, columns, bundle=bundle, uid=uid)
 
 
-def _duration(run: RunRecord, series: Iterable[SeriesRecord]) -> float:
-    """Return how long the run took, or has been at it as far as its points tell."""
+def _until(run: RunRecord, series: Iterable[SeriesRecord]) -> float:
+    """Return when the run ended, or until when it was recorded as far as its points tell."""
     ended = run.ended or max([run.heartbeat or 0.0, *(one.last_wall_time for one in series)])
-    return max(0.0, ended - run.created) if math.isfinite(ended) else 0.0
+    return max(run.created, ended) if math.isfinite(ended) else run.created
+
+
+def _standing(run: RunRecord, until: float) -> str:
+    """Return the run's state as it can be said for good: whoever sees the form of a running run sees it later."""
+    if run.state != "running":
+        return run.state
+    try:
+        return f"recorded up to {datetime.fromtimestamp(until).astimezone():%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):
+        return "was running"
 
 
 def _fragment(
@@ -91,7 +109,7 @@ def _fragment(
 ) -> bytes:
     image = base64.b64encode(png).decode("ascii")
     style = "display:block;max-width:100%;height:auto;border-radius:6px"
-    alt = html.escape(_alt(run, series))
+    alt = html.escape(_alt(run, series, _standing(run, _until(run, series))))
     parts = [
         f'<div class="runcast-static" data-runcast-static="{html.escape(uid)}">',
         f'<img src="data:image/png;base64,{image}" alt="{alt}" width="{WIDTH}" style="{style}"></div>',
@@ -130,13 +148,13 @@ def _in_script(text: str) -> str:
     return json.dumps(text).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _alt(run: RunRecord, series: Sequence[SeriesRecord]) -> str:
+def _alt(run: RunRecord, series: Sequence[SeriesRecord], standing: str) -> str:
     last = [f"{one.tag} {format_value(one.last)}" for one in series if not is_system(one)]
     more = f" and {len(last) - 8} more" if len(last) > 8 else ""
     return (
-        f"Charts of run {run.name} ({run.state}): {', '.join(last[:8])}{more}"
+        f"Charts of run {run.name} ({standing}): {', '.join(last[:8])}{more}"
         if last
-        else f"Run {run.name} ({run.state})"
+        else f"Run {run.name} ({standing})"
     )
 
 

@@ -30,7 +30,7 @@ COLOURS = (
 """The sources' colours, in order: the panel's on a light page."""
 
 _INK, _MUTED, _GRID, _AXIS = "#1b2430", "#68758a", "#e9edf2", "#c9d1dc"
-_STATES = {"running": "#2a6fdb", "finished": "#129a74", "failed": "#d4403a", "crashed": "#d4403a"}
+_STATES = {"finished": "#129a74", "failed": "#d4403a", "crashed": "#d4403a"}
 
 _MARGIN, _GAP = 22, 26
 _PLOT_HEIGHTS = {1: 220, 2: 160, 3: 120}
@@ -39,15 +39,15 @@ _MOST_LABELS = 4
 """A chart with more lines than this has no values at their ends."""
 
 
-def paint(run: RunRecord, picture: Picture, *, points: int, seconds: float) -> bytes:
-    """Return the picture as PNG. `points` and `seconds` are the run's, for the line under its name."""
+def paint(run: RunRecord, picture: Picture, *, points: int, seconds: float, state: str) -> bytes:
+    """Return the picture as PNG. `points`, `seconds` and `state`, in words, are the run's, for the line under its name."""
     columns = {1: 1, 2: 2, 4: 2}.get(len(picture.charts), 3)
     # Three columns of which groups of two would fill no more than two are two.
     columns = max((len(row) for row in _rows(picture.charts, columns)), default=1)
     plot_height = _PLOT_HEIGHTS[columns]
     width = (WIDTH - 2 * _MARGIN - (columns - 1) * _GAP) / columns
     sheet = Sheet()
-    top = _header(sheet, run, picture, points, seconds)
+    top = _header(sheet, run, picture, points, seconds, state)
     group = ""
     for row in _rows(picture.charts, columns):
         headings = {}
@@ -87,13 +87,13 @@ def _rows(charts: Sequence[Chart], columns: int) -> list[list[tuple[int, Chart]]
     return rows
 
 
-def _header(sheet: Sheet, run: RunRecord, picture: Picture, points: int, seconds: float) -> float:
+def _header(sheet: Sheet, run: RunRecord, picture: Picture, points: int, seconds: float, state: str) -> float:
     """Write the run's name, what became of it and the legend; return where the charts begin."""
     room = WIDTH - 2 * _MARGIN
     sheet.text(_MARGIN, 30, sheet.fit(run.name, room, 17, bold=True), 17, _INK, bold=True)
     x = sheet.text(_MARGIN, 51, sheet.fit(run.project, room / 2, 11), 11, _MUTED) + 14
     sheet.dot(x + 3, 47, 3.2, _STATES.get(run.state, _MUTED))
-    facts = [run.state, f"{points:,} point{'' if points == 1 else 's'}", format_duration(seconds)]
+    facts = [state, f"{points:,} point{'' if points == 1 else 's'}", format_duration(seconds)]
     sheet.text(x + 12, 51, " · ".join(facts), 11, _MUTED)
     if not picture.charts:
         return 84

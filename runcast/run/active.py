@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runcast.run.live import Run
     from runcast.settings import Mode, Resume
 
-__all__ = ["active_run", "declare", "init"]
+__all__ = ["active_run", "declare", "init", "record_writers"]
 
 log = logging.getLogger("runcast")
 
@@ -150,7 +150,12 @@ def declare(logdir: str | os.PathLike[str] | None, *, save: bool) -> None:
         _active.save_event_files = False
     if path is not None:
         _active.watch(path)
-    _active.watch_writers()
+
+
+def record_writers() -> None:
+    """Record in the active run, if there is one, the writers of what is captured now, in this process and its children."""
+    if _active is not None:
+        _active.watch_writers()
 
 
 def in_kernel() -> bool:

@@ -49,12 +49,12 @@ class Children:
         self._journal_read = 0
 
     def admit(self, *, save: bool) -> None:
-        """Let processes that are started from now on join the run; again, to say that `save` has changed.
+        """Let processes that are started from now on join the run; again, to say that `save`, or what is captured, has changed.
 
         Children of an earlier run of this process that are still there, such as a pool's, are told to join this one.
         """
         global _latest  # noqa: PLW0603  a process has one environment
-        terms = {"save": save, "rank": self.rank}
+        terms = {"save": save, "rank": self.rank, "libraries": capture.captured()}
         if terms == self._admitted:
             return
         if self._admitted is None:

@@ -51,6 +51,8 @@ class Joined:
         with self._lock:
             if not self._follow():
                 return
+            if self._state.libraries is not None and notice.library not in self._state.libraries:
+                return
             path = notice.path
             if is_own(self._folder, path):
                 return

@@ -130,14 +130,14 @@ class Run(Namesakes):
 
     # What the run records
 
-    def log(self, values: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
+    def log(self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
         """Record values, each at the same step; nested dicts become tags with `/`.
 
         Numbers are scalars, texts texts; arrays and tensors of several numbers, and lists of them, are histograms; `runcast.Image`,
         `Histogram`, `Table`, `Audio` and `Video`, PIL images and Matplotlib figures are what they are. What nobody understands
         is left out, and told once.
 
-        The step is `values["global_step"]` if that is there, else `step`, else one more than the last. While TensorBoard is
+        The step is `data["global_step"]` if that is there, else `step`, else one more than the last. While TensorBoard is
         synced `step` is ignored (and said so once), because the writers' own steps count. `commit=False`, W&B's way to log to
         one step in several calls, leaves the next call at the same step.
         """
@@ -145,7 +145,7 @@ class Run(Namesakes):
             if self.state != "running":
                 self._warn("ended", f"run.log after the end of {self.name}: nothing more is recorded in it")
             return
-        given: Any = values  # whatever a training passes
+        given: Any = data  # whatever a training passes
         if not isinstance(given, Mapping):
             self._warn("values", f"run.log takes a dict, not a {type(given).__name__}; it is left out")
             return
@@ -156,13 +156,13 @@ class Run(Namesakes):
             )
             step = None
         with self._lock:
-            self._log.write(values, step, advance=commit is not False)
+            self._log.write(data, step, advance=commit is not False)
             if self._log.path is not None:
                 self._paths.add(str(self._log.path))
 
     def save(
         self,
-        glob_str: str | os.PathLike[str],
+        glob_str: str | os.PathLike[str] | None = None,
         base_path: str | os.PathLike[str] | None = None,
         policy: Policy = "live",
     ) -> list[str]:
@@ -172,6 +172,11 @@ class Run(Namesakes):
         picks up what appears later, `now` keeps what is there now, once, and `end` what is there when the run ends. Copying is the
         recorder's work and goes on in the background. Raises `SettingsError` for a pattern that leads out of its base.
         """
+        if glob_str is None:
+            self._warn(
+                "save", "run.save() without a path keeps nothing; names and config are recorded by themselves"
+            )
+            return []
         want = wanted(glob_str, base_path, policy, home=self._dir)
         found = list(files_of(want.pattern))
         if not self._recording:

@@ -105,6 +105,8 @@ class RunState:
     """Processes that have joined, or could not, by author; the run's own process stands for those that it forks."""
     save: bool = True
     """Whether children's event files are kept, or only their scalars."""
+    libraries: frozenset[str] | None = None
+    """The libraries whose writers are recorded, in children too; None for all."""
     rank: int | None = None
     """The rank that the run's own process has among those of a distributed training; None where it has none."""
     following: str = ""
@@ -139,6 +141,8 @@ class RunState:
                 case "capture":
                     self.save = bool(entry.get("save", True))
                     self.rank = int(entry["rank"]) if entry.get("rank") is not None else None
+                    libraries = entry.get("libraries")
+                    self.libraries = None if libraries is None else frozenset(map(str, libraries))
                     self.following = ""
                 case "child":
                     pid = int(entry["pid"]) if entry.get("pid") is not None else None

@@ -71,7 +71,7 @@ def _make_folder(folder: Path, run_folder: Path) -> None:
 def replace(path: Path, data: bytes | Path, run_folder: Path) -> int:
     """Give a file new content, `data` or a copy of the file that it names, and return its size.
 
-    Whatever happens, the file is the old one or the new one, and when this returns the new one is on the disk. Raises
+    A copy has the time of change that the file had when it began to be read: so both can be told to be the same later. Whatever happens, the file is the old one or the new one, and when this returns the new one is on the disk. Raises
     `StoreError`, or `OSError` from reading the file to copy. One call at a time for a path.
     """
     with ExitStack() as opened:
@@ -79,6 +79,7 @@ def replace(path: Path, data: bytes | Path, run_folder: Path) -> int:
             io.BytesIO(data) if isinstance(data, bytes) else opened.enter_context(data.open("rb"))
         )
         # Named by the name's checksum, which is short, and always the same: what a crash leaves is written over.
+        changed = os.fstat(source.fileno()).st_mtime_ns if isinstance(data, Path) else None
         part = path.with_name(f".{zlib.crc32(path.name.encode(errors='surrogateescape')):08x}.part")
         with _explained("write", part):
             _make_folder(path.parent, run_folder)
@@ -92,6 +93,8 @@ def replace(path: Path, data: bytes | Path, run_folder: Path) -> int:
                 os.fsync(target.fileno())
                 size = target.tell()
                 target.close()
+                if changed is not None:
+                    os.utime(part, ns=(changed, changed))
                 part.replace(path)
                 _sync_folder(path.parent)
         except BaseException:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -14,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+
+from runcast.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,12 +53,11 @@ class Place:
 
     def runcast(self, *arguments: str) -> Any:
         """What `runcast … --json` prints."""
-        command = [sys.executable, "-m", "runcast", *arguments, "--json"]
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            code = main(["--dir", str(self.store), *arguments, "--json"])
+        assert code == 0
+        return json.loads(printed.getvalue())
 
     def run_in_state(self, state: str, timeout: float = 20) -> dict[str, Any]:
         """The newest run, once it is in this state."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.data_compat import migrate_event
+from tensorboard.util.tensor_util import make_ndarray
 
 if TYPE_CHECKING:
     import subprocess
@@ -16,10 +18,10 @@ if TYPE_CHECKING:
 
 TRAINING = """
     import time
-    from torch.utils.tensorboard import SummaryWriter
+    from tensorboard.summary import Writer
     import runcast
     run = runcast.init(project="faults", sync_tensorboard=True)
-    writer = SummaryWriter("logs/train")
+    writer = Writer("logs/train")
     for step in range(100_000):
         writer.add_scalar("loss", 1 / (step + 1), step)
         writer.add_scalar("accuracy", step / 100_000, step)
@@ -27,6 +29,9 @@ TRAINING = """
             print(step, flush=True)
         time.sleep(0.001)
 """
+TRAINING_WITH_TORCH = TRAINING.replace(
+    "from tensorboard.summary import Writer", "from torch.utils.tensorboard import SummaryWriter as Writer"
+)
 
 
 def reach(process: subprocess.Popen[str], step: int) -> None:
@@ -51,9 +56,9 @@ def scalars(path: Path) -> dict[str, list[tuple[int, float]]]:
     """The (step, value) of every scalar in an event file, as TensorBoard's own classes decode it."""
     found: dict[str, list[tuple[int, float]]] = {}
     for record in records(path):
-        event = Event.FromString(record)
+        event = migrate_event(Event.FromString(record))
         for value in event.summary.value:
-            found.setdefault(value.tag, []).append((event.step, value.simple_value))
+            found.setdefault(value.tag, []).append((event.step, make_ndarray(value.tensor).item()))
     return found
 
 
@@ -70,7 +75,7 @@ def assert_whole(place: Any, run: dict[str, Any]) -> None:
 
 def test_the_training_is_killed(place: Any) -> None:
     """SIGKILL in mid-training: every record that was in the event file is in the store, and the run says crashed."""
-    process = place.start(TRAINING)
+    process = place.start(TRAINING_WITH_TORCH)
     reach(process, 500)
     kill(process.pid)
     assert_whole(place, place.run_in_state("crashed"))

@@ -12,10 +12,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 TRAIN = """\
-from tensorboardX import SummaryWriter
-with SummaryWriter("logs/{name}") as writer:
-    for step in range(100):
-        writer.add_scalar("loss", 1 / (step + 1), step)
+from tensorboard.summary import Writer
+writer = Writer("logs/{name}")
+for step in range(100):
+    writer.add_scalar("loss", 1 / (step + 1), step)
+writer.close()
 """
 
 

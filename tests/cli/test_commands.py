@@ -13,6 +13,8 @@ import time
 
 import pytest
 
+from runcast import __version__
+from runcast.cli import main
 from runcast.cli.words import ago, duration, figure, size, spark
 from runcast.events.writer import EventWriter
 from runcast.run.record import RunRecord
@@ -56,14 +58,17 @@ def place(tmp_path):
 
 
 @pytest.fixture
-def runcast(place):
-    def call(*arguments, columns="100", **environment):
-        env = {**os.environ, "RUNCAST_DIR": str(place), "PYTHONIOENCODING": "utf-8", **environment}
-        env.pop("COLUMNS", None)
+def runcast(place, monkeypatch, capsys):
+    """A function that does what the command does, in this process; the tests at the end start the program itself."""
+
+    def call(*arguments, columns="100"):
+        monkeypatch.setenv("RUNCAST_DIR", str(place))
+        monkeypatch.delenv("COLUMNS", raising=False)
         if columns:
-            env["COLUMNS"] = columns
-        command = [sys.executable, "-m", "runcast", *arguments]
-        return subprocess.run(command, capture_output=True, encoding="utf-8", env=env, check=False)
+            monkeypatch.setenv("COLUMNS", columns)
+        code = main(arguments)
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, printed.out, printed.err)
 
     return call
 
@@ -101,8 +106,9 @@ def test_tables_fit_the_terminal(runcast, arguments, columns):
 
 
 def test_piped_tables_are_plain_and_whole(runcast):
-    """In a pipe there are no colours, and nothing is cut to some terminal's width."""
+    """In a pipe there are no colours, nothing is cut to some terminal's width, and lines end where their text ends."""
     done = runcast("runs", columns=None)
+    assert [line for line in done.stdout.splitlines() if line != line.rstrip()] == []
     assert "\x1b" not in done.stdout
     assert "validation/loss 0.01" in done.stdout
 
@@ -221,6 +227,20 @@ def test_a_place_without_runs(runcast, tmp_path):
     assert strict(runcast("--dir", empty, "status", "--json").stdout) == []
     assert runcast("--dir", empty, "show", "latest").returncode == 1
     assert not (tmp_path / "nothing").exists()
+    (tmp_path / "file").touch()
+    assert (
+        "file is a file; runs are kept in a folder" in runcast("--dir", str(tmp_path / "file"), "runs").stderr
+    )
+
+
+@pytest.mark.parametrize(("run", "code"), [("latest", 0), ("nobody", 1)])
+def test_the_program(place, run, code):
+    """`python -m runcast` does what was asked, prints in the encoding that was chosen, and exits with the code."""
+    command = [sys.executable, "-m", "runcast", "--dir", str(place), "show", run]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, check=False)
+    assert (done.returncode, "损失" in done.stdout) == (code, code == 0)
+    assert done.stderr.partition(";")[0] == ("runcast: there is no run 'nobody'" if code else "")
 
 
 def test_a_reader_that_leaves_is_no_error(place):
@@ -231,13 +251,13 @@ def test_a_reader_that_leaves_is_no_error(place):
 
 
 def test_help_is_quick_and_light(place):
-    """`--help` imports no database, no NumPy and no tables."""
+    """`--help` imports no database, no NumPy and no tables; neither does `--version`."""
     program = (
-        "import sys; from runcast.cli import main; main(['--help']);"
+        "import sys; from runcast.cli import main; main(['--help']); main(['--version']);"
         "print([name for name in ('sqlalchemy', 'numpy', 'rich') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stdout.splitlines()[-2:] == [f"runcast {__version__}", "[]"]
     assert all(command in done.stdout for command in ("runs", "show", "history", "status"))
 
 

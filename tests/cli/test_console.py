@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from runcast.cli import main
 from runcast.run.console.spool import CONSOLE, Spool
 from runcast.run.record import RunRecord
 from runcast.store.local import LocalStore
@@ -33,11 +34,13 @@ def spool(store):
 
 
 @pytest.fixture
-def runcast(store):
+def runcast(store, capsys):
+    """A function that does what the command does, in this process."""
+
     def call(*arguments):
-        command = [sys.executable, "-m", "runcast", "--dir", str(store.root), "console", RUN, *arguments]
-        environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "TZ": "UTC"}
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+        code = main(["--dir", str(store.root), "console", RUN, *arguments])
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, printed.out, printed.err)
 
     return call
 
@@ -64,7 +67,7 @@ def test_a_run_without_a_console_says_so(runcast):
     assert (done.returncode, done.stderr) == (1, f"runcast: no console was recorded of run {RUN}\n")
 
 
-def test_following_ends_with_the_run(runcast, store, spool):
+def test_following_ends_with_the_run(store, spool):
     """--follow prints what comes, once each, and ends when the run has ended."""
 
     def train():
@@ -80,7 +83,9 @@ def test_following_ends_with_the_run(runcast, store, spool):
 
     training = threading.Thread(target=train)
     training.start()
-    done = runcast("--follow")
+    command = [sys.executable, "-m", "runcast", "--dir", str(store.root), "console", RUN, "--follow"]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
     training.join()
     assert done.stdout.splitlines() == [line for epoch in range(5) for line in (f"epoch {epoch}", "100%")] + [
         "done"

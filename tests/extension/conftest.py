@@ -105,6 +105,14 @@ class Kernel:
                     found.append({**content, "id": content["transient"]["display_id"]})
         return found
 
+    def updates_until_picture(self, display, found, timeout=20.0):
+        """Collect updates, after those that were `found`, until there is a picture in this display."""
+        stop = time.monotonic() + timeout
+        while not any(each["id"] == display and "image/png" in each["data"] for each in found):
+            assert time.monotonic() < stop, "no picture came"
+            found = found + self.updates(0.1)
+        return found
+
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):

@@ -15,16 +15,17 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 LOAD = "%load_ext runcast\n"
 
 TRAIN = """\
-from tensorboardX import SummaryWriter
-with SummaryWriter("logs/train") as writer:
-    for step in range(20):
-        writer.add_scalar("loss", 1 / (step + 1), step)
+from tensorboard.summary import Writer
+writer = Writer("logs/train")
+for step in range(20):
+    writer.add_scalar("loss", 1 / (step + 1), step)
+writer.close()
 """
 
 ENDLESS = """\
 import time
-from tensorboardX import SummaryWriter
-writer, step = SummaryWriter("logs/train", flush_secs=120), 0
+from tensorboard.summary import Writer
+writer, step = Writer("logs/train"), 0
 while True:
     writer.add_scalar("loss", 1.0, step)
     step += 1
@@ -73,7 +74,7 @@ def test_a_page_gets_the_panel_and_a_form_that_needs_no_kernel(kernels):
     panel, static = shown(kernel)
     assert panel is not None
     done = kernel.run(TRAIN)
-    updates = done.updates + kernel.updates(6)
+    updates = kernel.updates_until_picture(static, done.updates)
     forms = [update["data"] for update in updates if update["id"] == static]
     assert forms
     assert {"image/png", "text/html", "text/plain"} <= set(forms[-1])
@@ -83,11 +84,12 @@ def test_a_page_gets_the_panel_and_a_form_that_needs_no_kernel(kernels):
 def test_a_cell_without_points_draws_nothing(kernels):
     """The static form is drawn when there is something new, not after every cell."""
     kernel = kernels("page")
-    shown(kernel)
-    kernel.run(TRAIN)
-    kernel.updates(5)
+    _, static = shown(kernel)
+    updates = kernel.run(TRAIN).updates + kernel.run("import runcast; assert runcast.run.drain(20)").updates
+    kernel.updates_until_picture(static, updates)
+    kernel.updates(1)
     done = kernel.run("1 + 1")
-    assert done.updates + kernel.updates(3) == []
+    assert done.updates + kernel.updates(2) == []
 
 
 def test_a_program_gets_the_form_only_and_within_its_cell(kernels):
@@ -106,7 +108,7 @@ def test_finishing_takes_the_panel_away(kernels, ended):
     panel, static = shown(kernel)
     kernel.run(TRAIN)
     done = kernel.run("%runcast finish")
-    updates = {update["id"]: update["data"] for update in done.updates + kernel.updates(3)}
+    updates = {update["id"]: update["data"] for update in kernel.updates_until_picture(static, done.updates)}
     assert set(updates[panel]) == {"text/plain"}
     assert " is finished; `runcast show " in updates[panel]["text/plain"]
     assert updates[static]["image/png"]

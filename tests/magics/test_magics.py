@@ -9,10 +9,11 @@ import runcast
 from runcast.store.protocol import RunQuery
 
 TRAIN = """\
-from tensorboardX import SummaryWriter
-with SummaryWriter("logs/train") as writer:
-    for step in range(10):
-        writer.add_scalar("loss", 1 / (step + 1), step)
+from tensorboard.summary import Writer
+writer = Writer("logs/train")
+for step in range(10):
+    writer.add_scalar("loss", 1 / (step + 1), step)
+writer.close()
 """
 
 
@@ -54,7 +55,7 @@ def test_a_failing_cell_is_a_failed_run(shell, store, capsys):
     assert isinstance(result.error_in_exec, ZeroDivisionError)
     shown = capsys.readouterr().out
     assert "ZeroDivisionError" in shown
-    assert "line 7" in shown or "---> 7" in shown or "----> 7" in shown
+    assert "line 8" in shown or "---> 8" in shown or "----> 8" in shown
     run = only_run(store)
     assert run.state == "failed"
     assert run.facts["error"] == "ZeroDivisionError: division by zero"

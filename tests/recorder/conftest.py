@@ -28,11 +28,17 @@ import sys, time
 logdir, points, pause, library = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
 if library == "torch":
     from torch.utils.tensorboard import SummaryWriter
-else:
+    writer = SummaryWriter(logdir)
+    name = writer.file_writer.event_writer._file_name
+elif library == "tensorboardX":
     from tensorboardX import SummaryWriter
-writer = SummaryWriter(logdir)
-print(writer.file_writer.event_writer._file_name if library == "torch" else writer._get_file_writer().event_writer._ev_writer._file_name,
-      flush=True)
+    writer = SummaryWriter(logdir)
+    name = writer._get_file_writer().event_writer._ev_writer._file_name
+else:
+    from tensorboard.summary import Writer
+    writer = Writer(logdir)
+    name = writer._output._ev_writer._file_name
+print(name, flush=True)
 step = 0
 while points == 0 or step < points:
     writer.add_scalar("loss", 1 / (step + 1), step)
@@ -164,7 +170,9 @@ class RunFolder:
 class Trainer:
     """A process that trains and writes event files with a real library, until it is killed or asked to leave."""
 
-    def __init__(self, logdir: Path, points: int = 0, pause: float = 0.005, library: str = "torch") -> None:
+    def __init__(
+        self, logdir: Path, points: int = 0, pause: float = 0.005, library: str = "tensorboard"
+    ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-c", TRAINER, str(logdir), str(points), str(pause), library],
             stdin=subprocess.PIPE,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
 import pytest
 
 from runcast.events import EventWriter
+from runcast.recorder.panels import Panels
+from runcast.run.record import RunRecord
+from runcast.store.local import LocalStore
 
 
 @pytest.fixture
@@ -285,3 +289,28 @@ def test_tensorboard_has_an_address_from_the_start(new_run, start_recorder):
     refuses = start_recorder(new_run(tensorboard=False))
     refuses.send(kind="show", uid="panel", bundle="")
     assert refuses.next("run")[0]["tensorboard"] is None
+
+
+def test_a_run_in_which_nothing_happens_is_still_heard_of(tmp_path, monkeypatch):
+    """A panel hears of its run every ten seconds, so that it can tell one that is still there from one that is not."""
+    clock = [1000.0]
+    monkeypatch.setattr(
+        "runcast.recorder.panels.time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time)
+    )
+    record = RunRecord("a" * 16, "p", "n", "running", 1.0)
+    with LocalStore(tmp_path) as store:
+        store.create(record)
+        sent = []
+        panels = Panels(
+            tmp_path,
+            lambda: record,
+            SimpleNamespace(room=1 << 20, offer=lambda header, *_: sent.append(header) or True),
+        )
+        panels.open(store)
+        panels.show("panel", "")
+        for _ in range(31):
+            panels.send(list)
+            clock[0] += 1.0
+        heard = [header for header in sent if header["kind"] == "run"]
+        panels.finish(0.0)
+    assert len(heard) == 4

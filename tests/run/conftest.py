@@ -18,6 +18,30 @@ from runcast.store.local import LocalStore
 ROOT = Path(runcast.__file__).parents[1]
 
 
+WRITE = """
+    import sys
+
+    opened = []
+
+    def write(logdir, points=50, close=True, library="tensorboard"):
+        if library == "torch":
+            from torch.utils.tensorboard import SummaryWriter
+        elif library == "tensorboardX":
+            from tensorboardX import SummaryWriter
+        else:
+            from tensorboard.summary import Writer as SummaryWriter  # imports no torch
+        writer = SummaryWriter(logdir)
+        opened.append(writer)
+        for step in range(points):
+            writer.add_scalar("loss", step / 2, step)
+        if close:
+            writer.close()
+
+    if __name__ == "__main__":
+        write(*sys.argv[1:2])
+"""
+
+
 @dataclass
 class Place:
     """A working folder with scripts in it, and the store that their runs go to."""
@@ -99,3 +123,33 @@ def place(tmp_path):
     folder = tmp_path / "project"
     folder.mkdir()
     return Place(folder, tmp_path / "store")
+
+
+@pytest.fixture
+def training_script(place):
+    """In the place, a training script `train.py LOGDIR` that writes 50 points and knows nothing of runcast."""
+    (place.folder / "train.py").write_text(textwrap.dedent(WRITE))
+    between = "import subprocess, sys; subprocess.run([sys.executable, 'train.py', 'logs/child'], check=True)"
+    (place.folder / "between.py").write_text(between)
+
+
+@pytest.fixture
+def sources(place):
+    """A function that returns how many points were recorded of each (root, source), and checks that each is there once."""
+
+    def read(run=-1, tag="loss"):
+        found = {}
+        with LocalStore(place.store) as store:
+            run_id = place.runs[run].name
+            for series in store.series(run_id):
+                if series.tag == tag:
+                    points = store.points(run_id, series.root, series.source, tag)
+                    assert points.step.tolist() == list(range(len(points.step)))
+                    assert points.value.tolist() == [step / 2 for step in points.step.tolist()]
+                    assert series.count == len(points.step)
+                    found[series.root, series.source] = series.count
+            paths = [file.source_path for file in store.files(run_id) if file.source_path]
+            assert len(paths) == len(set(paths)), "a file is recorded twice"
+        return found
+
+    return read

@@ -17,6 +17,16 @@ ENDINGS = {
     "sys.exit": ("import sys\nrun = runcast.init()\nsys.exit(3)", 3, ("failed", "exit status 3")),
     "sys.exit with a text": ("import sys\nrun = runcast.init()\nsys.exit('no')", 1, ("failed", "exit: no")),
     "sys.exit(0)": ("import sys\nrun = runcast.init()\nsys.exit(0)", 0, ("finished", None)),
+    "raise SystemExit": (
+        "run = runcast.init()\ntry:\n    raise SystemExit(4)\nfinally:\n    print()",
+        4,
+        ("failed", "exit status 4"),
+    ),
+    "sys.exit, caught": (
+        "import sys\nrun = runcast.init()\ntry:\n    sys.exit(2)\nexcept SystemExit as error:\n    kept = error\nprint(flush=True)",
+        0,
+        ("finished", None),
+    ),
     "exception in with": (
         "with runcast.init():\n    1 / 0",
         1,
@@ -59,15 +69,16 @@ def test_interrupting_is_no_failure(place, how):
 
 
 def test_hooks_are_put_back(place):
-    """After the finish, sys.excepthook, sys.exit and what others put on top of them are as they were."""
+    """After the finish, sys.excepthook, sys.exit, sys.stdout and what others put on top of them are as they were."""
     out, _ = place.run("""
         import sys
         import runcast
         hooks = sys.excepthook, sys.exit
+        flush = sys.stdout.flush
         run = runcast.init()
         assert sys.exit is not hooks[1]
         run.finish()
-        print((sys.excepthook, sys.exit) == hooks)
+        print((sys.excepthook, sys.exit) == hooks and sys.stdout.flush == flush)
         second = runcast.init()
         mine = lambda *error: None
         sys.excepthook = mine

@@ -66,22 +66,38 @@ def test_a_resumed_run_is_running_again(place):
 
 
 def test_event_files_of_a_resumed_run_go_on(place):
-    """A writer in the same logdir records under the same source; what it repeats after a checkpoint supersedes the old points."""
+    """A writer in the same logdir records under the same source; what it repeats after a checkpoint supersedes the old points.
+
+    Saved files are copied again if they have changed meanwhile, and only then.
+    """
     script = """
         import runcast
         from torch.utils.tensorboard import SummaryWriter
         run = runcast.init(id="x", resume="allow", logdirs=["logs"])
+        run.save("*.bin")
+        run.log({{"table": runcast.Table(data=[[{start}]])}})
         with SummaryWriter("logs/a", purge_step={start}) as writer:
             for step in range({start}, {stop}):
                 writer.add_scalar("loss", {value}, step)
     """
+    for name in ("same", "changed"):
+        (place.folder / f"{name}.bin").write_text("before")
     place.run(script.format(start=0, stop=6, value=0))
+    place.end()
+    saved = place.runs[0] / "saved"
+    copies = {path.name: path.stat().st_ino for path in saved.iterdir()}
+    (place.folder / "changed.bin").write_text("behind")
     place.run(script.format(start=4, stop=8, value=1))
     assert place.end().state == "finished"
     with LocalStore(place.store) as store:
         points = store.points("x", "logs", "a", "loss")
     assert points.step.tolist() == list(range(8))
     assert points.value.tolist() == [0.0] * 4 + [1.0] * 4
+    assert (saved / "same.bin").stat().st_ino == copies["same.bin"]
+    assert (saved / "same.bin").read_text() == "before"
+    assert len(list((saved / "tables").rglob("*.json"))) == 2
+    assert "nothing" not in (place.runs[0] / "recorder.log").read_text()
+    assert (saved / "changed.bin").read_text() == "behind"
 
 
 def test_auto_goes_on_with_what_did_not_end_well(place):
@@ -158,7 +174,7 @@ def test_a_disabled_run_leaves_no_trace(place):
     before = sorted(path.name for path in place.folder.iterdir())
     out, err = place.run("""
         import runcast
-        from torch.utils.tensorboard import SummaryWriter
+        import tensorboard.summary
         with runcast.init(mode="disabled", config={"lr": 1}, sync_tensorboard=True, logdirs=["logs"]) as run:
             run.config.epochs = 3
             run.log({"loss": 1, "image": runcast.Image([[0]]) if False else "text"})

@@ -189,8 +189,8 @@ def test_a_writer_that_stays_open_across_two_runs(place):
     """It appears in both, whole in the second; what comes after the first run's end is not in the first."""
     place.run("""
         import runcast
-        from tensorboardX import SummaryWriter
-        writer = SummaryWriter("logs")
+        from tensorboard.summary import Writer
+        writer = Writer("logs")
         first = runcast.init(sync_tensorboard=True)
         writer.add_scalar("loss", 0, 0)
         assert first.finish()
@@ -214,9 +214,9 @@ def test_without_sync_nothing_is_captured(place):
     """A run that does not sync TensorBoard records what it logs itself and no writers."""
     place.run("""
         import runcast
-        from tensorboardX import SummaryWriter
+        from tensorboard.summary import Writer
         run = runcast.init()
-        SummaryWriter("logs").close()
+        Writer("logs").close()
         run.finish()
     """)
     assert place.entries("writer") == []
@@ -228,18 +228,18 @@ def test_a_child_with_a_run_of_its_own(place):
     out, err = place.run("""
         import multiprocessing
         import runcast
-        from tensorboardX import SummaryWriter
+        from tensorboard.summary import Writer
 
         def train():
             with runcast.init(name="child", sync_tensorboard=True):
-                SummaryWriter("child").close()
+                Writer("child").close()
 
         run = runcast.init(name="parent", sync_tensorboard=True)
         child = multiprocessing.get_context("fork").Process(target=train)
         child.start()
         child.join(60)
         print(child.exitcode)
-        SummaryWriter("parent").close()
+        Writer("parent").close()
     """)
     assert (out.split(), err) == (["0"], "")
     assert [[entry["source"] for entry in place.entries("writer", run)] for run in (0, 1)] == [
@@ -266,17 +266,17 @@ def test_patch_says_more(place):
     """runcast.tensorboard.patch names a root and keeps event files or not, before the run or in it; twice is as once."""
     place.run("""
         import runcast
-        from tensorboardX import SummaryWriter
+        from tensorboard.summary import Writer
         runcast.tensorboard.patch(root_logdir="logs", save=False)
         runcast.tensorboard.patch(root_logdir="logs", save=False)
-        SummaryWriter("logs/early").close()
+        Writer("logs/early").close()
         run = runcast.init()
-        SummaryWriter("elsewhere").close()
+        Writer("elsewhere").close()
         runcast.tensorboard.patch(root_logdir="more/logs")
-        SummaryWriter("more/logs/late").close()
+        Writer("more/logs/late").close()
         runcast.tensorboard.unpatch()
         runcast.tensorboard.unpatch()
-        SummaryWriter("not/seen").close()
+        Writer("not/seen").close()
     """)
     assert [(entry["root"], entry["path"], entry["save"]) for entry in place.entries("watch")] == [
         ("logs", str(place.folder / "logs"), False),
@@ -364,7 +364,7 @@ def test_watching_a_logdir(place):
         import subprocess, sys, time
         import runcast
         run = runcast.init(logdirs=["logs", "logs"])
-        program = "import tensorboardX as t; w = t.SummaryWriter('logs/train'); w.add_scalar('loss', 5, 1); w.close()"
+        program = "from tensorboard.summary import Writer; w = Writer('logs/train'); w.add_scalar('loss', 5, 1); w.close()"
         subprocess.run([sys.executable, "-c", program], check=True)
         print(run.drain(30.0))
         print([file["recorded"] == file["size"] > 0 for file in run.status(10.0)["files"] if "logs/train" in file["path"]])

@@ -177,7 +177,12 @@ def test_names_of_wandb_are_known(place):
             run.log_code(".")
             run.alert("Low accuracy", "below 0.1", level=wandb.AlertLevel.ERROR, wait_duration=300)
         wandb.alert(title="Other", level="INFO")
-        wandb.log({"page": wandb.Html("<b>bold</b>")})
+        wandb.log(data={"page": wandb.Html("<b>bold</b>")})
+        assert run.save() == [] and os.listdir(run.dir) == []
+        try:
+            from runcast import Api
+        except ImportError:
+            pass
         wandb.finish(exit_code=3, quiet=True)
     """)
     told = [
@@ -187,9 +192,16 @@ def test_names_of_wandb_are_known(place):
         "run.mark_preempting",
         "run.log_code",
     ]
-    told += ["alert: Low accuracy: below 0.1", "alert: Other", "nobody is sent them"]
+    told += [
+        "run.save() without a path",
+        "runcast.Api is W&B's",
+        "alert: Low accuracy: below 0.1",
+        "alert: Other",
+        "nobody is sent them",
+    ]
     assert {text: err.count(text) for text in told} == dict.fromkeys(told, 1)
     assert "secret" not in err
+    assert "nothing matches" not in err
     assert place.end().state == "failed"
     assert place.entries("finish")[0]["error"] == "exit status 3"
     assert set(place.entries("start")[0]["left_out"]) == {"git", "packages", "system"}

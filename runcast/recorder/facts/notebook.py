@@ -6,7 +6,6 @@ the front end told the kernel, then the program that executes the notebook (pape
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
 import json
 import os
@@ -91,6 +90,8 @@ def _is_ours(host: str) -> bool:
 
 def _ask(server: Mapping[str, Any], kernel: str) -> str | None:
     """Return the path of the notebook whose session has this kernel."""
+    import http.client  # recorders of scripts ask nobody
+
     try:
         url = urlsplit(str(server["url"]))
         if url.scheme != "http" or url.hostname is None or not _is_ours(url.hostname):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,8 @@ def requirements(path: Iterable[str] | None = None) -> str:
     A package from a repository or a file says which (`name @ git+https://…@commit`), one that is installed from a folder and
     follows it says so in a comment. Addresses hold no credentials.
     """
+    import importlib.metadata  # not every run lists them
+
     found: dict[str, str] = {}
     where: dict[str, Any] = {} if path is None else {"path": list(path)}
     for distribution in importlib.metadata.distributions(**where):

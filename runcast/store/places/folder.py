@@ -77,7 +77,13 @@ class FolderFiles:
         return _Replaced(files.replace(folder / path, data, folder))
 
     def read(
-        self, run: str, path: str, start: int, stop: int, *, connection: Connection | None = None  # noqa: ARG002
+        self,
+        run: str,
+        path: str,
+        start: int,
+        stop: int,
+        *,
+        connection: Connection | None = None,  # noqa: ARG002
     ) -> bytes:
         """See `RunFiles.read`."""
         return files.read_bytes(self._folder(run) / path, start, stop)

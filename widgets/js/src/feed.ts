@@ -1,4 +1,5 @@
 import { Emitter } from "./emitter.ts";
+import { formatClock, formatDate } from "./format.ts";
 import {
   type Buffer,
   decodeFrame,
@@ -15,6 +16,9 @@ import { type Source, sourceId } from "./source.ts";
 
 /** How long after a gap a snapshot may take before the page asks for one. */
 const PATIENCE_MS = 1500;
+
+/** How long nothing may come from a recorder that sends something every ten seconds before the page doubts that it is there. */
+const SILENCE_MS = 30_000;
 
 const byNumber = new Intl.Collator("en", { numeric: true });
 
@@ -63,12 +67,17 @@ export class Feed {
   /** Asks the kernel for a snapshot; the answer may never come. */
   askForSnapshot: (() => void) | null = null;
 
+  /** When the last message came, in seconds since the epoch by the page's clock. */
+  private heard = now();
+  private silence: ReturnType<typeof setTimeout> | null = null;
   private announcedPoints: number | null = null;
   private lastSeq: number | null = null;
   private pendingQuestion: ReturnType<typeof setTimeout> | null = null;
   private readonly drawn = new Map<string, Drawn>();
 
-  constructor(readonly uid: string) {}
+  constructor(readonly uid: string) {
+    this.listen();
+  }
 
   /** Take one message as the kernel sent it. A message that is not whole costs a question, nothing more. */
   receive(header: unknown, buffers: readonly Buffer[]): void {
@@ -80,12 +89,14 @@ export class Feed {
       this.questionSoon();
       return;
     }
+    this.listen(); // whatever it says, and be it nothing: somebody is there
     if (frame) this.take(frame);
   }
 
   /** Take what a saved notebook holds. */
   load(form: StaticForm): void {
     this.live = false;
+    this.stopListening();
     this.run = form.run ?? {};
     this.takePoints(decodeStatic(form));
     for (const series of this.seriesById.values()) {
@@ -108,6 +119,19 @@ export class Feed {
 
   get state(): string {
     return this.run.state ?? "running";
+  }
+
+  /** Whether a run that was running may have ended without a word: its kernel died, or cannot be reached. */
+  get silent(): boolean {
+    return this.live && this.state === "running" && this.silence === null;
+  }
+
+  /** The state in words, true whenever they are read: nothing is claimed of a run that is not heard of. */
+  get standing(): string {
+    if (this.state !== "running") return this.state;
+    if (this.silent) return `no news since ${formatClock(this.heard)}`;
+    if (this.live) return this.state;
+    return this.updated === null ? "was running" : `recorded up to ${formatDate(this.updated)}`;
   }
 
   /** The first wall time of a source: where its relative time starts. */
@@ -151,6 +175,24 @@ export class Feed {
     if (this.pendingQuestion !== null) clearTimeout(this.pendingQuestion);
     this.pendingQuestion = null;
     this.askForSnapshot = null;
+    this.stopListening();
+  }
+
+  /** Note that something was heard, and wait for what comes next. */
+  private listen(): void {
+    const wasSilent = this.silent;
+    this.stopListening();
+    this.heard = now();
+    this.silence = setTimeout(() => {
+      this.silence = null;
+      this.factsChanged.emit();
+    }, SILENCE_MS);
+    if (wasSilent) this.factsChanged.emit();
+  }
+
+  private stopListening(): void {
+    if (this.silence !== null) clearTimeout(this.silence);
+    this.silence = null;
   }
 
   private take(frame: Frame): void {

@@ -30,16 +30,16 @@ export class Header {
   }
 
   private refresh(): void {
-    const { run, state, points, updated, live } = this.feed;
+    const { run, state, standing, silent, points, updated, live } = this.feed;
     const { name, id, project, created, ended } = run;
     this.dot.dataset.state = state;
     setText(this.name, name || id || "run");
     setText(this.project, project ?? "");
-    this.dot.classList.toggle("rc-live", live);
-    setText(this.state, live || state !== "running" ? state : "was running");
+    this.dot.classList.toggle("rc-live", live && !silent);
+    setText(this.state, standing);
     const parts = [countOf(points, "point")];
     if (state === "running") {
-      if (updated !== null && points) parts.push(formatAgo(updated, Date.now() / 1000));
+      if (live && updated !== null && points) parts.push(formatAgo(updated, Date.now() / 1000));
     } else if (typeof created === "number" && typeof ended === "number") {
       parts.push(`ran ${formatDuration(ended - created)}`);
     }

@@ -28,7 +28,7 @@ export class RunPage implements Page {
   private refresh(): void {
     const { run, files } = this.feed;
     // Facts come several times a second and seldom differ: a table that is made anew loses the reader's selection.
-    const shown = JSON.stringify([run, files]);
+    const shown = JSON.stringify([run, files, this.feed.standing]);
     if (this.element.hidden || shown === this.shown) return;
     this.shown = shown;
     this.content.replaceChildren(...this.sections());
@@ -51,7 +51,7 @@ export class RunPage implements Page {
       ["Id", id && this.copyable(id)],
       ["Folder", folder && this.copyable(folder)],
       ["On the server", typeof url === "string" && pageLink(url)],
-      ["State", this.feed.state],
+      ["State", this.feed.standing],
       ["Started", typeof created === "number" && formatDate(created)],
       [
         "Duration",

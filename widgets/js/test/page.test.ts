@@ -1,6 +1,6 @@
 // @vitest-environment jsdom
 
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Feed } from "../src/feed.ts";
 import { Header } from "../src/header.ts";
 import { Legend } from "../src/legend.ts";
@@ -178,4 +178,50 @@ test("only a remote that a browser can open is a link", () => {
   ]) {
     expect(remoteLink(remote).nodeType).toBe(Node.TEXT_NODE);
   }
+});
+
+test("a panel that hears nothing for long stops claiming that the run goes on, until it hears of it again", () => {
+  vi.useFakeTimers({ now: new Date(2026, 0, 2, 14, 3, 5) });
+  const feed = new Feed("u");
+  const header = new Header(feed, life.signal);
+  const page = new RunPage(feed, life.signal);
+  page.onOpen();
+  const said = () => header.element.querySelector(".rc-state")?.textContent;
+  const running = { kind: "run", run: { name: "a", state: "running" } };
+  feed.receive(running, []);
+  vi.advanceTimersByTime(20_000);
+  expect(said()).toBe("running");
+  feed.receive(running, []);
+  vi.advanceTimersByTime(29_000);
+  expect(said()).toBe("running");
+  vi.advanceTimersByTime(2_000);
+  expect(said()).toMatch(/^no news since \S*03[:.]25/);
+  expect(page.element.textContent).toContain("no news since");
+  expect(header.element.querySelector(".rc-live")).toBeNull();
+  feed.receive(running, []);
+  expect(said()).toBe("running");
+  vi.advanceTimersByTime(29_000);
+  feed.receive({ kind: "alive", v: 1 }, []); // what a server's stream says when there is nothing to say
+  vi.advanceTimersByTime(29_000);
+  expect(said()).toBe("running");
+  vi.advanceTimersByTime(40_000);
+  feed.receive({ kind: "finished", state: "finished" }, []);
+  vi.advanceTimersByTime(40_000);
+  expect(said()).toBe("finished");
+  feed.close();
+  vi.useRealTimers();
+});
+
+test("a saved form of a running run says until when it was recorded", () => {
+  const feed = new Feed("u");
+  const series = [{ id: "1", root: "r", source: ".", tag: "loss", plugin: "scalars", total: 1, n: 1 }];
+  const at = new Float64Array([1767362585]);
+  const one = btoa(String.fromCharCode(...new Uint8Array(at.buffer)));
+  feed.load({
+    run: { state: "running" },
+    series,
+    buffers: { step: one, wall: one, value: one },
+  });
+  const header = new Header(feed, life.signal);
+  expect(header.element.textContent).toMatch(/recorded up to .*2026/);
 });
