@@ -20,7 +20,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["MERGED", "Journaled", "changed", "created", "described", "keys_changed", "numbered", "replay"]
+__all__ = [
+    "MERGED",
+    "Journaled",
+    "changed",
+    "created",
+    "described",
+    "keys_changed",
+    "merged",
+    "numbered",
+    "replay",
+]
 
 MERGED = ("config", "facts")
 """The columns that hold JSON objects, of which only the keys that changed are said."""
@@ -80,23 +90,27 @@ class Journaled:
     def take(self, said: Mapping[str, Any]) -> None:
         """Take up the next line."""
         self.time = max(self.time, float(said["time"]))
-        if said["op"] == "create" and not self.is_whole:
-            self.run = {**said["run"], **self.run}
+        if said["op"] == "create":
+            self.run = dict(said["run"])
             self.is_whole = True
         elif said["op"] == "set":
-            for name, value in said["run"].items():
-                if name in MERGED:
-                    merged = {**self.run.get(name, {}), **value}
-                    if name == "facts":
-                        merged = {key: fact for key, fact in merged.items() if fact is not None}
-                    self.run[name] = merged
-                else:
-                    self.run[name] = value
+            self.run = merged(self.run, said["run"])
         elif said["op"] == "files":
             self.words.update({path: tuple(words) for path, words in said["files"].items()})
         elif said["op"] == "index":
             self.files.update(dict(said["files"]))
             self.series.update({number: tuple(key) for number, *key in said["series"]})
+
+
+def merged(run: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's columns after what was said of it."""
+    after = {**run, **said}
+    for name in MERGED:
+        if name in said:
+            after[name] = {**run.get(name, {}), **said[name]}
+    if "facts" in said:
+        after["facts"] = {name: fact for name, fact in after["facts"].items() if fact is not None}
+    return after
 
 
 def replay(lines: bytes) -> Journaled:

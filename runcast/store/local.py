@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from runcast.store.places.bucket import BucketFiles
     from runcast.store.places.sealing import Sealer
     from runcast.store.protocol import Appended, Facts, OffsetMismatch, RunPage
+    from runcast.store.reindex import Reindex
 
 __all__ = ["CRASHED_AFTER", "TRASH_AGE", "LocalStore"]
 
@@ -259,6 +260,12 @@ class LocalStore:
         with self._database.read() as connection:
             self._catalog.row(connection, run)
             return read_summaries(connection, run, (root, source, tag))
+
+    def reindex(self) -> Reindex:
+        """Return what rebuilds the index of this store from its files, run by run."""
+        from runcast.store.reindex import Reindex
+
+        return Reindex(self._files, self._database, self._writer, self._clock)
 
     def _open_bucket(self, address: str) -> tuple[BucketFiles, Sealer]:
         from runcast.store.places.bucket import BucketFiles

@@ -189,7 +189,16 @@ def local(tmp_path) -> Iterator[LocalStore]:
 @pytest.fixture
 def new_run(local):
     """Make a run that is recorded in the store on this machine."""
-    return lambda **start: LocalRun(local, **start)
+    made = []
+
+    def make(**start: Any) -> LocalRun:
+        made.append(LocalRun(local, **start))
+        return made[-1]
+
+    yield make
+    for run in made:
+        for writer in run.writers.values():
+            writer.close()  # or it would be found by runs that other tests start in this process
 
 
 @pytest.fixture

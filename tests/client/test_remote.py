@@ -21,6 +21,7 @@ def events(tmp_path):
     writer = EventWriter(tmp_path / "events.out.tfevents.1.host")
     for step in range(500):
         writer.scalars({"loss": 1 / (step + 1)}, step, 1e9 + step)
+    writer.close()
     return writer.path.read_bytes()
 
 

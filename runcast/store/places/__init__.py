@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -75,8 +76,10 @@ class RunFiles(Protocol):
         Whatever happens, readers see the old content or the new. One call at a time for a path.
         """
 
-    def read(self, run: str, path: str, start: int, stop: int) -> bytes:
-        """Return bytes [start, stop), fewer where the file ends."""
+    def read(
+        self, run: str, path: str, start: int, stop: int, *, connection: Connection | None = None
+    ) -> bytes:
+        """Return bytes [start, stop), fewer where the file ends; as the transaction of `connection` sees it, if there is one."""
 
     def size(self, run: str, path: str) -> int:
         """Return how many bytes are there, 0 for none, whatever the index says."""
@@ -86,6 +89,9 @@ class RunFiles(Protocol):
 
     def local_path(self, run: str, path: str) -> Path:
         """Return where a file is on this disk. Raises `StoreError` where it is on none."""
+
+    def locked(self, run: str) -> AbstractContextManager[object]:
+        """Keep recorders of this machine away from a run for a while. Raises `RunLocked` if one records it."""
 
     # The journal of what the store was told of a run, and what rebuilds the index from it.
 

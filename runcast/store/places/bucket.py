@@ -11,7 +11,7 @@ index of it, and becomes an object from time to time (`sealing`). A reader puts 
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +26,7 @@ from runcast.store.rows import ADD_TAIL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -144,12 +145,14 @@ class BucketFiles:
         name = version_name(run, path)
         return _Replaced(self.objects.put(name, data), self, run, name)
 
-    def read(self, run: str, path: str, start: int, stop: int) -> bytes:
+    def read(
+        self, run: str, path: str, start: int, stop: int, *, connection: Connection | None = None
+    ) -> bytes:
         """See `RunFiles.read`."""
         for _ in range(MOST_REPLACED):
-            with self.database.read() as connection:
-                file = _number(connection, run, path)
-                pieces = [] if file is None else _pieces(connection, run, file, start, stop)
+            with self.database.read() if connection is None else nullcontext(connection) as reading:
+                file = _number(reading, run, path)
+                pieces = [] if file is None else _pieces(reading, run, file, start, stop)
             try:
                 return self._joined(pieces, start, stop, f"{path} of run {run}")
             except ObjectGone as error:
@@ -172,6 +175,10 @@ class BucketFiles:
             f"{path} of run {run} is in {self.objects.address}, not on this disk: download it with "
             "`run.download()`, or read it through the store"
         )
+
+    def locked(self, run: str) -> AbstractContextManager[object]:  # noqa: ARG002 - a folder's
+        """See `RunFiles.locked`: recorders write through the database, which keeps them apart."""
+        return nullcontext()
 
     def journal(self, connection: Connection, run: str, lines: bytes) -> None:
         """See `RunFiles.journal`."""
