@@ -6,17 +6,18 @@ of whole files, `Sent` remembers which version it was given.
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from runcast.errors import AccessDenied, RunNotFound, ServerUnreachable, StoreError
+from runcast.recorder.large import Large, Mark, close
+from runcast.recorder.telling import Telling
 from runcast.run.record import CONSOLE
 from runcast.run.state import read_state
 from runcast.store.paths import FilePath
-from runcast.store.protocol import Append, Appended, Facts, FileRecord, OffsetMismatch
+from runcast.store.protocol import Append, Appended, FileRecord, OffsetMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
     from runcast.store.local import LocalStore
     from runcast.store.protocol import Store
 
-__all__ = ["Mark", "Replication", "Sent"]
+__all__ = ["Replication", "Sent"]
 
 BATCH = 2 << 20
 """Bytes that one request brings of all files together, at most (but for a record that is longer)."""
 
 MOST_FILES = 400
-"""Files that one request brings bytes, or facts, of."""
+"""Files that one request brings bytes of."""
 
 LONGEST = 1 << 30
 """Bytes that are sent of a file at a time, to bring a record as long as that, at most."""
@@ -40,23 +41,11 @@ LONGEST = 1 << 30
 LARGE = 8 << 20
 """Bytes from which on a whole file is sent beside everything else, over a connection of its own."""
 
-HEARTBEAT = 30.0
-"""Seconds between two signs of life."""
-
-REFRESH = 30.0
-"""Seconds after which it is said again how large the source of a file is that just grows."""
-
 FIRST_HOLD, LONGEST_HOLD = 1.0, 30.0
 """Seconds after which a file that the other store could not take is offered again, doubled each time."""
 
 GLOBAL = (ServerUnreachable, AccessDenied, RunNotFound)
 """Errors that are about everything, not about one file."""
-
-Mark = tuple[int, int]
-"""A whole file's version: its size, and when it was written, in nanoseconds."""
-
-_RESUMABLE = ("interrupted", "error")
-"""Facts of an end that no longer hold when a run goes on."""
 
 
 @dataclass
@@ -96,28 +85,26 @@ class Replication:
         self._trouble: dict[str, str] = {}
         self._seen: RunRecord | None = None
         self._raw: RunRecord | None = None
-        self._told: RunRecord | None = None
-        self._described: dict[str, tuple[FileRecord, float]] = {}
-        self._heartbeat = 0.0
-        self._large: _Large | None = None
+        self._telling = Telling(run)
+        self._large: Large | None = None
 
     def close(self) -> None:
         """Let go of the other store."""
         if self._remote is not None:
-            _close(self._remote)
+            close(self._remote)
         if self._large is not None:
             self._large.abandon()
 
     def reconnect(self) -> None:
         """Open the other store anew with the next round: with the token that is kept for it by then."""
         if self._remote is not None:
-            _close(self._remote)
+            close(self._remote)
             self._remote = None
 
     @property
     def begun(self) -> bool:
         """Whether the other store has had the run."""
-        return self._told is not None
+        return self._telling.begun
 
     @property
     def trouble(self) -> str:
@@ -145,18 +132,19 @@ class Replication:
         self._count(files)
         if self._remote is None:
             self._remote = self._open_remote()
-        if self._told is None:
+        if not self._telling.begun:
             self._begin(self._remote, record)
         more = self._append(self._remote, files)
-        self._tell(self._remote, record)
-        self._describe(self._remote, files, everything=False)
+        described = [file for file in files if file.path != CONSOLE]
+        self._telling.tell(self._remote, record)
+        self._telling.describe(self._remote, described)
         more |= self._put(self._remote, files)
         self._count(files)
         # What has come since the files were listed is told in the next round.
         self.complete = self.ended and not more and self._large is None and self._is_there(files)
         if self.complete:
-            self._describe(self._remote, files, everything=True)
-            self._end(self._remote, record)
+            self._telling.describe(self._remote, described, everything=True)
+            self._telling.end(self._remote, record)
         return more
 
     # What is here
@@ -329,7 +317,7 @@ class Replication:
                 continue
             if mark[0] >= LARGE:
                 if self._large is None:
-                    self._large = _Large(self._open_remote, self.run, file.path, self._path(file.path), mark)
+                    self._large = Large(self._open_remote, self.run, file.path, self._path(file.path), mark)
                 continue
             error: StoreError | None = None
             try:
@@ -351,108 +339,7 @@ class Replication:
         self._held.pop(path, None)
         self.sent.refused.pop(path, None)
 
-    # What is said of the run and its files
-
-    def _tell(self, remote: Store, record: RunRecord) -> None:
-        """Say what has changed of the run (but for its end), and every `HEARTBEAT` that it lives."""
-        now = time.monotonic()
-        told = self._told
-        goes_on = told is not None and told.ended is not None and record.ended is None
-        if told is None:
-            gone = {fact: None for fact in _RESUMABLE if fact not in record.facts}
-            state = None if self.ended else "running"
-            facts = Facts(
-                record.name, record.project, state, config=record.config, facts={**record.facts, **gone}
-            )
-        elif replace(told, state=record.state, ended=record.ended) != record:
-            facts = Facts(
-                name=record.name if record.name != told.name else None,
-                project=record.project if record.project != told.project else None,
-                config={
-                    key: value for key, value in record.config.items() if told.config.get(key, self) != value
-                },
-                facts={
-                    key: value for key, value in record.facts.items() if told.facts.get(key, self) != value
-                }
-                | {key: None for key in told.facts if key not in record.facts},
-            )
-        elif not goes_on and (now - self._heartbeat < HEARTBEAT or self.ended):
-            return
-        else:
-            facts = Facts()
-        if not self.ended:
-            facts = replace(facts, heartbeat=time.time())
-        if goes_on:
-            facts = replace(facts, state="running")
-        remote.update(self.run, facts)
-        self._told = replace(record, state="running", ended=None)
-        self._heartbeat = now
-
-    def _end(self, remote: Store, record: RunRecord) -> None:
-        """Say how the run ended: all of it is there."""
-        if self._told is not None and (self._told.state, self._told.ended) != (record.state, record.ended):
-            remote.update(self.run, Facts(state=record.state, ended=record.ended))
-            self._told = record
-
-    def _describe(self, remote: Store, files: Iterable[FileRecord], *, everything: bool) -> None:
-        """Say what became of files' sources, where that has changed."""
-        now = time.monotonic()
-        due = [
-            file for file in files if file.path != CONSOLE and self._is_due(file, now, everything=everything)
-        ]
-        for at in range(0, len(due), MOST_FILES):
-            several = due[at : at + MOST_FILES]
-            remote.describe(self.run, *several)
-            self._described.update((file.path, (file, now)) for file in several)
-
-    def _is_due(self, file: FileRecord, now: float, *, everything: bool) -> bool:
-        told, at = self._described.get(file.path, (None, 0.0))
-        if told is None:
-            return True
-        if (told.state, told.why, told.source_path) != (file.state, file.why, file.source_path):
-            return True
-        return told.source_size != file.source_size and (everything or now - at >= REFRESH)
-
-
-class _Large:
-    """Sends one large file on a thread of its own, so that what is measured meanwhile need not wait for it."""
-
-    def __init__(
-        self, open_remote: Callable[[], Store], run: str, path: str, source: Path, mark: Mark
-    ) -> None:
-        self.path = path
-        self.mark = mark
-        self.error: Exception | None = None
-        self.done = False
-        self._open_remote = open_remote
-        self._run = run
-        self._source = source
-        self._remote: Store | None = None
-        threading.Thread(target=self._send, name="replica-large", daemon=True).start()
-
-    def abandon(self) -> None:
-        """Wait for it no more."""
-        if self._remote is not None:
-            _close(self._remote)
-
-    def _send(self) -> None:
-        try:
-            self._remote = self._open_remote()
-            self._remote.put(self._run, self.path, self._source)
-        except Exception as error:  # noqa: BLE001  told where it is asked for
-            self.error = error
-        finally:
-            if self._remote is not None:
-                _close(self._remote)
-            self.done = True
-
 
 def _grows(path: str) -> bool:
     """Whether a file is appended to; others are put as a whole."""
     return FilePath.parse(path).grows
-
-
-def _close(store: Store) -> None:
-    close: Callable[[], None] | None = getattr(store, "close", None)
-    if close is not None:
-        close()
