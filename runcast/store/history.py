@@ -102,15 +102,17 @@ def read_points(
     wanted = [chunk.run == run, chunk.series == number, chunk.count > 0]
     if step_range is not None:
         wanted += [chunk.last_step >= step_range[0], chunk.first_step <= step_range[1]]
-    pieces = [
-        left_in_chunk(
-            decode(row.columns), row.last_step, cuts[row.file], purged(spans[row.file], spans.values())
-        )
-        for row in connection.execute(
-            select(chunk.file, chunk.last_step, chunk.columns).where(*wanted).order_by(chunk.file, chunk.seq)
-        )
-        if row.file in cuts
-    ]
+    purges = {file: purged(spans[file], spans.values()) for file in cuts}
+    pieces = []
+    columns = (chunk.file, chunk.count, chunk.points, chunk.last_step, chunk.columns)
+    for row in connection.execute(select(*columns).where(*wanted).order_by(chunk.file, chunk.seq)):
+        if row.file not in cuts:
+            continue
+        piece = decode(row.columns)
+        cut = cuts[row.file]
+        if row.count < row.points or purges[row.file] or (cut is not None and cut <= row.last_step):
+            piece = left_in_chunk(piece, row.last_step, cut, purges[row.file])
+        pieces.append(piece)
     pieces += [columns for _, columns in of_series(read_recent(connection, run), number)]
     points = Columns.joined(pieces)
     if len(cuts) > 1:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from weakref import WeakValueDictionary
 
 from sqlalchemy import bindparam, func, select
 
@@ -131,7 +131,7 @@ class Writer:
         self._clock = clock
         self._decoder = Decoder()
         self._lock = threading.RLock()
-        self._putting: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
+        self._putting: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictionary()
         self._cursors: dict[tuple[str, str], _Cursor] = {}
         self._memories = Memories(memory)
         self._sync_cost = 0.0
@@ -177,7 +177,9 @@ class Writer:
         with self._database.read() as connection:
             if connection.scalar(select(_run.id).where(_run.id == run)) is None:
                 raise not_found(run)
-        with self._putting[run, path]:
+        with self._lock:
+            alone = self._putting.setdefault((run, path), threading.Lock())
+        with alone:
             new = self._files.replace(run, path, data)
             with self.changing(run, alive=self._clock()) as change:
                 file = change.file(path)
