@@ -10,6 +10,7 @@ import click
 
 from runcast import __version__
 from runcast.cli.access import COMMANDS as ACCESS_COMMANDS
+from runcast.cli.reindex import COMMANDS as REINDEX_COMMANDS
 from runcast.cli.serve import serve
 from runcast.cli.sync import COMMANDS
 from runcast.cli.trash import COMMANDS as TRASH_COMMANDS
@@ -240,7 +241,7 @@ def console(
 runcast.add_command(serve)
 for each in ACCESS_COMMANDS:
     runcast.add_command(each)
-for command in (*COMMANDS, *TRASH_COMMANDS):
+for command in (*COMMANDS, *TRASH_COMMANDS, *REINDEX_COMMANDS):
     runcast.add_command(command)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runcast.server.limits import Limits
     from runcast.store.local import LocalStore
 
-__all__ = ["open_served", "serve"]
+__all__ = ["database_option", "files_option", "open_served", "serve"]
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -31,19 +31,23 @@ def size(said: str) -> int:
     return int(number) * unit
 
 
-@click.command()
-@click.option(
+database_option = click.option(
     "--database",
     metavar="URL",
     envvar="RUNCAST_DATABASE",
     help="postgresql://…: keep the index there, not in DIR.",
 )
-@click.option(
+files_option = click.option(
     "--files",
     metavar="URL",
     envvar="RUNCAST_FILES",
     help="s3://…, gs://… or az://…: keep the files there, not in DIR.",
 )
+
+
+@click.command()
+@database_option
+@files_option
 @click.option(
     "--host",
     metavar="H",
