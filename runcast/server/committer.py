@@ -25,8 +25,11 @@ __all__ = ["Committer", "Room"]
 
 log = logging.getLogger(__name__)
 
-GATHER = 0.004
-"""Seconds that the first append of a group waits for others."""
+GATHER, LONGEST = 0.002, 0.02
+"""Seconds that the first append of a group waits for others: longer, the more there were in the group before.
+
+Committing one run costs seven times as much alone as in a group of sixty-four.
+"""
 
 MOST_REQUESTS = 512
 """Requests in a group."""
@@ -73,6 +76,7 @@ class Committer:
         self._waiting: deque[_Waiting] = deque()
         self._arrived = threading.Condition()
         self._closing = False
+        self._size = 0
         metrics.watch(
             "append_queue_bytes", "Bytes that are received or wait for their commit.", lambda: self.reserved
         )
@@ -134,7 +138,7 @@ class Committer:
                 self._arrived.wait()
             closing = self._closing
         if not closing:
-            time.sleep(GATHER)
+            time.sleep(min(LONGEST, GATHER * max(1, self._size)))
         group: list[_Waiting] = []
         left: list[_Waiting] = []
         runs: set[str] = set()
@@ -152,6 +156,7 @@ class Committer:
                 group.append(each)
                 size += each.size
             self._waiting.extendleft(reversed(left))
+        self._size = len(group)
         return group
 
     def _commit(self, group: list[_Waiting]) -> list[Any]:
