@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from runcast.errors import RunNotFound, StoreError
 from runcast.events.writer import EventWriter
-from runcast.store.protocol import Appended, FileRecord, OffsetMismatch
+from runcast.store.protocol import FileRecord
 
 
 def test_a_recorded_file_is_the_same_byte_for_byte(store, run, open_file):
@@ -18,69 +17,6 @@ def test_a_recorded_file_is_the_same_byte_for_byte(store, run, open_file):
     assert kept.read_bytes() == file.file.read_bytes()
     assert store.size(run, file.path) == file.file.stat().st_size
     assert store.read(run, file.path, 10, 50) == file.file.read_bytes()[10:50]
-
-
-def test_all_points_are_read_back_exactly(store, run, open_file):
-    """Steps, wall times and values come back to the last bit."""
-    file = open_file("train", piece=1000)
-    rng = np.random.default_rng(1)
-    points = [(step, float(rng.standard_normal()), 1.7e9 + step * 0.123456789) for step in range(10_000)]
-    file.scalars("loss", points)
-    found = store.points(run, "logs", "train", "loss")
-    assert found.step.tolist() == [step for step, _, _ in points]
-    assert found.value.tolist() == [float(np.float32(value)) for _, value, _ in points]
-    assert found.wall_time.tolist() == [wall_time for _, _, wall_time in points]
-
-
-def test_a_retry_is_harmless(store, run, open_file):
-    """Bytes that are sent again are not recorded again: the store answers where to go on."""
-    file = open_file()
-    size = file.scalars("loss", [(1, 1.0, 1.0), (2, 2.0, 2.0)])
-    data = file.file.read_bytes()
-    assert store.append(run, file.path, 0, data) == OffsetMismatch(size)
-    assert store.append(run, file.path, size + 5, b"late") == OffsetMismatch(size)
-    assert store.series(run)[0].count == 2
-    assert store.files(run)[0].records == 3
-
-
-def test_an_incomplete_record_waits(store, run, open_file):
-    """A record that is cut short is not taken; with the rest of its bytes it is."""
-    file = open_file()
-    file.writer.add_scalar("loss", 1.0, 1)
-    file.writer.flush()
-    data = file.file.read_bytes()
-    answer = store.append(run, file.path, 0, data[:-3])
-    assert isinstance(answer, Appended)
-    assert answer.batch.pending == "incomplete"
-    assert store.series(run) == []
-    assert store.append(run, file.path, answer.size, data[answer.size :]).size == len(data)
-    assert store.series(run)[0].count == 1
-
-
-def test_a_corrupt_record_is_skipped_and_counted_at_the_end(store, run, open_file):
-    """A flipped bit costs one record: it waits for better bytes, then is passed over, counted, and kept in the file."""
-    file = open_file()
-    file.scalars("loss", [(0, 0.0, 1.0)])
-    at = file.file.stat().st_size
-    for step in (1, 2, 3):
-        file.writer.add_scalar("loss", step, step, 1.0 + step)
-    file.writer.flush()
-    data = bytearray(file.file.read_bytes())
-    data[at + 20] ^= 1
-    assert store.append(run, file.path, at, bytes(data[at:])).size == at
-    assert store.append(run, file.path, at, bytes(data[at:]), final=True).size == len(data)
-    assert store.points(run, "logs", ".", "loss").step.tolist() == [0, 2, 3]
-    assert store.files(run)[0].skipped == 1
-    assert store.path(run, file.path).read_bytes() == data
-
-
-def test_other_files_are_kept_verbatim(store, run):
-    """A file that holds no events (graph.pbtxt) is kept as it is."""
-    path = "files/logs/train/graph.pbtxt"
-    assert store.append(run, path, 0, b"node {").size == 6
-    assert store.append(run, path, 6, b"}\n").size == 8
-    assert store.read(run, path, 0, 100) == b"node {}\n"
-    assert store.series(run) == []
 
 
 def test_own_files_are_indexed_in_place(store, run):

@@ -32,18 +32,6 @@ def test_a_file_is_kept_whole_and_replaced_as_a_whole(store, run, path):
     assert store.path(run, path).read_bytes() == b"second"
 
 
-def test_a_copy_is_made_of_a_named_file(store, run, tmp_path):
-    """A path is copied, in pieces; the original may vanish afterwards. An empty file is a file."""
-    original = tmp_path / "weights.bin"
-    original.write_bytes(os.urandom(9 << 20))
-    whole = original.read_bytes()
-    assert store.put(run, "saved/weights.bin", original) == len(whole)
-    original.unlink()
-    assert store.read(run, "saved/weights.bin", 0, len(whole)) == whole
-    assert store.put(run, "saved/empty", b"") == 0
-    assert [file.path for file in store.files(run)] == ["saved/empty", "saved/weights.bin"]
-
-
 @pytest.mark.parametrize(
     "path",
     [
