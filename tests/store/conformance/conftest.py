@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -15,7 +18,20 @@ from runcast.store.local import LocalStore
 if TYPE_CHECKING:
     from runcast.store.protocol import Store
 
-STORES = ("sqlite", "postgresql", "postgresql+s3", "postgresql+azure", "postgresql+gcs", "remote+s3")
+STORES = ["sqlite", "postgresql", "postgresql+s3", "postgresql+azure", "postgresql+gcs", "remote+s3"]
+if "RUNCAST_TEST_BUCKET" in os.environ:  # a real one, such as `tests/store/ceph/start.sh` starts
+    STORES.append("postgresql+bucket")
+
+
+@pytest.fixture(scope="session")
+def bucket():
+    """The bucket that somebody else has started; it is made if it is not there."""
+    import boto3
+
+    where, _, options = os.environ["RUNCAST_TEST_BUCKET"].partition("?")
+    client = boto3.client("s3", endpoint_url=dict(parse_qsl(options))["endpoint"], region_name="us-east-1")
+    client.create_bucket(Bucket=urlsplit(where).netloc)
+    return SimpleNamespace(address=lambda: f"{where}/{new_run_id()}?{options}")
 
 
 @dataclass
