@@ -215,7 +215,7 @@ def _check_name(name: str) -> None:
 
 def shape(store: LocalStore, run: RunRecord) -> dict[str, Any]:
     """Return a run as the API says it."""
-    summary = shapes.run_shape(run, store.series(run.id))["summary"]
+    summary = shapes.run_shape(run, store.series(run.id), store)["summary"]
     return {**wire.run_json(run), "summary": strict(summary)}
 
 
