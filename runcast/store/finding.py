@@ -93,13 +93,12 @@ class _Finding:
         self._stale = is_stale(oldest)
         self._few = False
         self._projects: Sequence[str] | None = None
-        self._where = list(self._conditions())
+        filters = [self._condition(each) for each in self._filters()]  # they decide how the rest is written
+        self._where = [*self._conditions(), *filters]
 
     def statement(self, stage: _Stage) -> Select[Any]:
         """Return the statement that reads a stage's runs."""
-        value = stage.value
-        if self._few:  # keep the database from following the order's index
-            value = func.coalesce(value, null())
+        value = self._followed(stage.value)
         direction = desc if stage.descending else asc
         statement = _ROWS.add_columns(value.label("ordered_by"))
         if stage.table is not None:
@@ -123,12 +122,15 @@ class _Finding:
         if field.kind == "summary":
             column = _metric[field.part]
             yield _Stage(
-                schema.metric, and_(_metric.name.in_(names), column.is_not(None)), column, descending
+                schema.metric,
+                and_(self._followed(_metric.name).in_(names), column.is_not(None)),
+                column,
+                descending,
             )
             known = select(1).where(_metric.run == _run.id, _metric.name.in_(names), column.is_not(None))
         else:
             for column in (_field.number, _field.text):
-                condition = and_(_field.name.in_(names), column.is_not(None))
+                condition = and_(self._followed(_field.name).in_(names), column.is_not(None))
                 yield _Stage(schema.field, condition, column, descending)
             known = select(1).where(
                 _field.run == _run.id,
@@ -139,18 +141,26 @@ class _Finding:
 
     def _conditions(self) -> Iterator[ColumnElement[bool]]:
         query = self._query
-        yield _run.trashed.is_not(None) if query.trashed else _run.trashed.is_(None)
+        trashed = self._followed(_run.trashed)
+        yield trashed.is_not(None) if query.trashed else trashed.is_(None)
+        project = self._followed(_run.project)
         if query.project is not None:
-            yield _run.project == query.project
+            yield project == query.project
         if query.projects is not None:
-            yield _run.project.in_(sorted(query.projects))
+            yield project.in_(sorted(query.projects))
         if query.state is not None:
             yield self._state(query.state)
-        labels = [Filter(Field("tags"), "contains", tag) for tag in query.tags]
+
+    def _filters(self) -> Iterator[Filter]:
+        query = self._query
+        yield from (Filter(Field("tags"), "contains", tag) for tag in query.tags)
         if query.group is not None:
-            labels.append(Filter(Field("group"), "=", query.group))
-        for each in (*labels, *query.filters):
-            yield self._condition(each)
+            yield Filter(Field("group"), "=", query.group)
+        yield from query.filters
+
+    def _followed(self, column: Any) -> Any:
+        """Return a column whose index may be followed, unless few runs pass a filter: then it must not be."""
+        return func.coalesce(column, null()) if self._few else column
 
     def _state(self, state: str) -> ColumnElement[bool]:
         if state == "running":
