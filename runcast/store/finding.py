@@ -74,7 +74,8 @@ def find(connection: Connection, query: RunQuery, oldest: float) -> Found:
             continue
         statement = finding.statement(stage)
         if number == reached and run is not None:
-            statement = statement.where(_after(stage, value, run))
+            reached_at = finding.followed(stage.value)
+            statement = statement.where(_after(reached_at, stage.descending, value, run))
         if query.limit is not None:
             statement = statement.limit(query.limit + 1 - len(rows))
         found = connection.execute(statement).all()
@@ -98,7 +99,7 @@ class _Finding:
 
     def statement(self, stage: _Stage) -> Select[Any]:
         """Return the statement that reads a stage's runs."""
-        value = self._followed(stage.value)
+        value = self.followed(stage.value)
         direction = desc if stage.descending else asc
         statement = _ROWS.add_columns(value.label("ordered_by"))
         if stage.table is not None:
@@ -123,14 +124,14 @@ class _Finding:
             column = _metric[field.part]
             yield _Stage(
                 schema.metric,
-                and_(self._followed(_metric.name).in_(names), column.is_not(None)),
+                and_(self.followed(_metric.name).in_(names), column.is_not(None)),
                 column,
                 descending,
             )
             known = select(1).where(_metric.run == _run.id, _metric.name.in_(names), column.is_not(None))
         else:
             for column in (_field.number, _field.text):
-                condition = and_(self._followed(_field.name).in_(names), column.is_not(None))
+                condition = and_(self.followed(_field.name).in_(names), column.is_not(None))
                 yield _Stage(schema.field, condition, column, descending)
             known = select(1).where(
                 _field.run == _run.id,
@@ -141,9 +142,9 @@ class _Finding:
 
     def _conditions(self) -> Iterator[ColumnElement[bool]]:
         query = self._query
-        trashed = self._followed(_run.trashed)
+        trashed = self.followed(_run.trashed)
         yield trashed.is_not(None) if query.trashed else trashed.is_(None)
-        project = self._followed(_run.project)
+        project = self.followed(_run.project)
         if query.project is not None:
             yield project == query.project
         if query.projects is not None:
@@ -158,7 +159,7 @@ class _Finding:
             yield Filter(Field("group"), "=", query.group)
         yield from query.filters
 
-    def _followed(self, column: Any) -> Any:
+    def followed(self, column: Any) -> Any:
         """Return a column whose index may be followed, unless few runs pass a filter: then it must not be."""
         return func.coalesce(column, null()) if self._few else column
 
@@ -266,11 +267,11 @@ def _contains(column: Any, text: str) -> ColumnElement[bool]:
     return found
 
 
-def _after(stage: _Stage, value: Any, run: str) -> ColumnElement[bool]:
-    column = stage.value
-    if stage.descending:
-        return or_(column < value, and_(column == value, _run.id < run))
-    return or_(column > value, and_(column == value, _run.id > run))
+def _after(column: Any, descending: bool, value: Any, run: str) -> ColumnElement[bool]:
+    """Return the condition of what comes after a run, in a form that lets an index begin there."""
+    if descending:
+        return and_(column <= value, or_(column < value, _run.id < run))
+    return and_(column >= value, or_(column > value, _run.id > run))
 
 
 def _cursor(order: Order, stage: int, value: Any, run: str) -> str:

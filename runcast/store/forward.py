@@ -72,11 +72,12 @@ class Forward:
             (file.id, file.size, file.synced, file.unsynced_crc, file.records, file.skipped)
             for file in (growth.file for growth in self.growths)
         ]
-        ends = np.append(self._starts[1:], len(self._columns.step))
-        groups = np.empty((len(self._parts), 3), np.int64)
-        groups[:, :2] = np.array([(part.series, part.file) for part in self._parts]).reshape(-1, 2)
-        groups[:, 2] = ends[: len(groups)] - self._starts
-        for part, last in zip(self._parts, self._columns.step[ends[: len(groups)] - 1].tolist(), strict=True):
+        ends = np.empty_like(self._starts)
+        ends[:-1] = self._starts[1:]
+        ends[-1:] = len(self._columns.step)
+        groups = np.array([(part.series, part.file, 0) for part in self._parts], np.int64).reshape(-1, 3)
+        np.subtract(ends, self._starts, out=groups[:, 2])
+        for part, last in zip(self._parts, self._columns.step[ends - 1].tolist(), strict=True):
             part.memory.newest = last
         return Recent(np.array(files, np.int64), groups, self._columns)
 
@@ -95,7 +96,7 @@ class Forward:
                 self._parts += parts
                 scalars.append(growth.batch.scalars)
         # Parts of a folder that turned out to be one of the others are gathered too when it had another file before.
-        if any(part.place[:2] in others for part in self._parts):
+        if others and any(part.place[:2] in others for part in self._parts):
             return self._gather(growths, others)
         self._columns, self._starts = _part_by_part(scalars)
         if not self._parts:
@@ -108,6 +109,8 @@ class Forward:
             for part in (part.memory for part in self._parts)
         ]
         rises[self._starts] = step[self._starts] > last
+        if rises.all():
+            return set()
         back = np.flatnonzero(~np.logical_and.reduceat(rises, self._starts))
         return {self._parts[at].place[:2] for at in back.tolist()}
 
@@ -153,11 +156,15 @@ def _part_by_part(scalars: Sequence[Scalars]) -> tuple[Columns, NDArray[np.intp]
     if not scalars:
         return _NO_COLUMNS, np.empty(0, np.intp)
     columns = Columns.joined([Columns(each.step, each.wall_time, each.value) for each in scalars])
-    tags = [len(each.tags) for each in scalars]
-    bases = np.repeat(np.cumsum([0, *tags[:-1]]), [len(each.tag) for each in scalars])
-    number = np.concatenate([each.tag for each in scalars]) + bases
-    if max(tags) > 1:
-        order = np.argsort(number, kind="stable")
+    number = scalars[0].tag
+    if len(scalars) > 1:
+        tags = [len(each.tags) for each in scalars]
+        bases = np.repeat(np.cumsum([0, *tags[:-1]]), [len(each.tag) for each in scalars])
+        number = np.concatenate([each.tag for each in scalars]) + bases
+    if any(len(each.tags) > 1 for each in scalars):
+        order = number.argsort(kind="stable")
         columns, number = columns.rows(order), number[order]
-    starts = np.flatnonzero(np.concatenate([[True], number[1:] != number[:-1]]))
-    return columns, starts
+    begins = np.empty(len(number), np.bool_)
+    begins[:1] = True
+    np.not_equal(number[1:], number[:-1], out=begins[1:])
+    return columns, begins.nonzero()[0]
