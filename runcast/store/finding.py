@@ -21,7 +21,7 @@ from runcast.store.fields import element, name_of, text_key
 from runcast.store.query import NEWEST, TIMES, Field, Filter, Order, parse_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Select
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "find", "is_stale"]
 
-FEW = 2000
+FEW = 900
 """Runs that are sorted rather than looked for along an index."""
 
 _run = schema.run.c
@@ -93,6 +93,7 @@ class _Finding:
         self._query = query
         self._stale = is_stale(oldest)
         self._few = False
+        self._is_sqlite = connection.dialect.name == "sqlite"
         self._projects: Sequence[str] | None = None
         filters = [self._condition(each) for each in self._filters()]  # they decide how the rest is written
         self._where = [*self._conditions(), *filters]
@@ -124,18 +125,20 @@ class _Finding:
             column = _metric[field.part]
             yield _Stage(
                 schema.metric,
-                and_(self.followed(_metric.name).in_(names), column.is_not(None)),
+                and_(_is_one_of(self.followed(_metric.name), names), column.is_not(None)),
                 column,
                 descending,
             )
-            known = select(1).where(_metric.run == _run.id, _metric.name.in_(names), column.is_not(None))
+            known = select(1).where(
+                _metric.run == _run.id, _is_one_of(_metric.name, names), column.is_not(None)
+            )
         else:
             for column in (_field.number, _field.text):
-                condition = and_(self.followed(_field.name).in_(names), column.is_not(None))
+                condition = and_(_is_one_of(self.followed(_field.name), names), column.is_not(None))
                 yield _Stage(schema.field, condition, column, descending)
             known = select(1).where(
                 _field.run == _run.id,
-                _field.name.in_(names),
+                _is_one_of(_field.name, names),
                 or_(_field.number.is_not(None), _field.text.is_not(None)),
             )
         yield _Stage(None, ~known.exists(), _run.created, True)
@@ -160,8 +163,8 @@ class _Finding:
         yield from query.filters
 
     def followed(self, column: Any) -> Any:
-        """Return a column whose index may be followed, unless few runs pass a filter: then it must not be."""
-        return func.coalesce(column, null()) if self._few else column
+        """Return a column whose index may be followed, unless few runs pass a filter: SQLite would not know better."""
+        return func.coalesce(column, null()) if self._few and self._is_sqlite else column
 
     def _state(self, state: str) -> ColumnElement[bool]:
         if state == "running":
@@ -173,12 +176,15 @@ class _Finding:
         if operator == "!=":
             equal = self._condition(Filter(filtered.field, "=", filtered.value))
             return ~func.coalesce(equal, false())
+        if kind == "state" and operator in {"=", "in"}:
+            values = filtered.value if isinstance(filtered.value, tuple) else (filtered.value,)
+            return or_(*(self._state(str(each)) for each in values))
         if kind == "state":
             state = case((self._stale, literal("crashed")), else_=_run.state)
             return _compare(state, filtered)
         if kind in {"id", "name", "project", *TIMES}:
             return _compare(_run[kind], filtered)
-        return self._any([self._lookup(each) for each in self._rows_of(filtered)])
+        return self._any(self._rows_of(filtered))
 
     def _rows_of(self, filtered: Filter) -> Iterator[tuple[Any, ColumnElement[bool]]]:
         """Yield where a filter finds its runs: a table that is derived from them, and a condition on its rows."""
@@ -186,13 +192,13 @@ class _Finding:
         path = str(filtered.field._replace(part="last"))
         if kind == "tags":
             for tag in value if isinstance(value, tuple) else (value,):
-                yield schema.field, _field.name.in_(self._names(element("tags", str(tag))))
+                yield schema.field, _is_one_of(_field.name, self._names(element("tags", str(tag))))
             return
-        here = _field.name.in_(self._names(path))
+        here = _is_one_of(_field.name, self._names(path))
         if operator == "exists":
             yield schema.field, here
             if kind == "summary":
-                yield schema.metric, _metric.name.in_(self._names(path))
+                yield schema.metric, _is_one_of(_metric.name, self._names(path))
             return
         values = value if isinstance(value, tuple) else (value,)
         numbers = tuple(each for each in values if isinstance(each, float))
@@ -203,14 +209,14 @@ class _Finding:
             if texts:
                 yield schema.field, and_(here, _contains(_field.text, texts[0]))
             if kind == "config" and value is not None:
-                yield schema.field, _field.name.in_(self._names(element(path, value)))
+                yield schema.field, _is_one_of(_field.name, self._names(element(path, value)))
             return
         if numbers:
             wanted = numbers if operator == "in" else numbers[0]
             table, column, named = schema.field, _field.number, here
             if kind == "summary":
                 table, column = schema.metric, _metric[filtered.field.part]
-                named = _metric.name.in_(self._names(path))
+                named = _is_one_of(_metric.name, self._names(path))
             yield table, and_(named, _compare(column, Filter(filtered.field, operator, wanted)))
         if texts:
             wanted_text = texts if operator == "in" else texts[0]
@@ -219,19 +225,21 @@ class _Finding:
                 and_(here, _compare(_field.text, Filter(filtered.field, operator, wanted_text))),
             )
 
-    def _lookup(self, rows: tuple[Any, ColumnElement[bool]]) -> tuple[ColumnElement[bool], bool]:
-        """Return the condition that a run has such a row, and whether few runs do."""
-        table, condition = rows
-        some = select(table.c.run).where(condition).limit(FEW + 1).subquery()
-        count = self._connection.execute(select(func.count()).select_from(some)).scalar_one()
-        if count <= FEW:
-            return _run.id.in_(select(table.c.run).where(condition)), True
-        return select(1).where(table.c.run == _run.id, condition).correlate(schema.run).exists(), False
-
-    def _any(self, conditions: Sequence[tuple[ColumnElement[bool], bool]]) -> ColumnElement[bool]:
-        if conditions and all(few for _, few in conditions):
-            self._few = True
-        return or_(false(), *(condition for condition, _ in conditions))
+    def _any(self, lookups: Iterable[tuple[Any, ColumnElement[bool]]]) -> ColumnElement[bool]:
+        """Return the condition that a run has one of the rows: those runs, if they are few."""
+        few: set[str] = set()
+        many = []
+        for table, condition in lookups:
+            some = self._connection.scalars(select(table.c.run).where(condition).limit(FEW + 1)).all()
+            if len(some) <= FEW:
+                few.update(some)
+            else:
+                one = select(literal(1)).where(table.c.run == _run.id, condition).correlate(schema.run)
+                many.append(one.limit(1).scalar_subquery().is_not(None))  # EXISTS, but looked up run by run
+        if many:
+            return or_(*many, _run.id.in_(sorted(few)))
+        self._few = True
+        return _run.id.in_(sorted(few))
 
     def _names(self, path: str) -> list[int]:
         """Return the numbers of a field's name, in each project that is asked for."""
@@ -264,6 +272,12 @@ def _compare(column: Any, filtered: Filter) -> ColumnElement[bool]:
 
 def _contains(column: Any, text: str) -> ColumnElement[bool]:
     found: ColumnElement[bool] = func.lower(column).contains(text.lower(), autoescape=True)
+    return found
+
+
+def _is_one_of(name: Any, names: Sequence[int]) -> ColumnElement[bool]:
+    """Return the condition that a name is one of several; of one alone, PostgreSQL reads an index in its order."""
+    found: ColumnElement[bool] = name == names[0] if len(names) == 1 else name.in_(names)
     return found
 
 

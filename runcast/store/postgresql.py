@@ -41,6 +41,8 @@ MOST_CONNECTIONS = 30
 
 _SESSION = {
     "lock_timeout": "30s",  # as long as SQLite's writers wait for the others
+    "jit": "off",  # compiling takes longer than any of these statements should
+    "plan_cache_mode": "force_custom_plan",  # how to find runs hangs on what is asked for
     "idle_in_transaction_session_timeout": "60s",  # a machine that is gone must not keep its locks
 }
 
