@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextvars
+import threading
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,8 @@ __all__ = ["View"]
 FIRST_FORM, NEXT_FORM = 3.0, 30.0
 """Seconds after which a cell that runs on gets its first static form, and the next ones: what a killed kernel leaves behind."""
 
+LATE_FORM = 1.0
+"""Seconds after a cell's end in which points that come late are gathered for one form: a busy recorder, or a thread's writer."""
 
 FRAMES = frozenset({"snapshot", "delta", "run", "warning", "finished"})
 """Kinds of messages that the page understands."""
@@ -47,6 +50,8 @@ class View:
         self._on_its_way = False
         self._system: set[int] = set()
         self._due = time.monotonic() + FIRST_FORM
+        self._timer: threading.Timer | None = None
+        self._lock = threading.Lock()
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def show(self, *, height: int, tensorboard: bool) -> None:
@@ -59,13 +64,20 @@ class View:
         self.run.send({"kind": "show", "uid": self._uid, "bundle": str(script)})
 
     def refresh(self, timeout: float = 0.0) -> None:
-        """Have the static form drawn again if points have come since the last one; wait for it up to `timeout` seconds."""
+        """Have the static form drawn again if points have come since the last one; wait for it up to `timeout` seconds.
+
+        Points that are still on their way get theirs soon after they come.
+        """
         if self._brought or (self._on_its_way and timeout > 0):
             self._redraw(timeout)
+        self._due = min(self._due, time.monotonic() + LATE_FORM)
 
     def close(self) -> None:
         """Take the panel away: the static form stands alone, as the recorder drew it when the run ended."""
         self._unsubscribe()
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
         if self._relay is not None:
             self._relay.close()
         if self._form == "widget":
@@ -105,8 +117,7 @@ class View:
             return
         if self._has_news(header.get("series", [])):
             self._brought = True
-            if time.monotonic() > self._due:
-                self._redraw()
+            self._redraw_when_due()
         if self._relay is not None:
             self._relay.put(header, buffers)
 
@@ -116,6 +127,24 @@ class View:
             one["id"] for one in series if (one.get("root"), one.get("source")) == ("own", "system")
         }
         return any(one["n"] and one["id"] not in self._system for one in series)
+
+    def _redraw_when_due(self) -> None:
+        """Ask for a form now or, once for all that comes meanwhile, when the next is due."""
+        left = self._due - time.monotonic()
+        if left <= 0:
+            self._redraw()
+            return
+        with self._lock:
+            if self._timer is None:
+                self._timer = threading.Timer(min(left, LATE_FORM), self._look_again)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _look_again(self) -> None:
+        with self._lock:
+            self._timer = None
+        if self._brought:
+            self._redraw_when_due()
 
     def _redraw(self, timeout: float = 0.0) -> None:
         """Ask for a form: one that is waited for is drawn by this thread, another by the link's when it comes."""

@@ -81,6 +81,14 @@ def test_a_page_gets_the_panel_and_a_form_that_needs_no_kernel(kernels):
     assert panel not in {update["id"] for update in updates}
 
 
+def test_points_that_come_after_their_cell_are_drawn(kernels):
+    """What a thread logs when its cell is over comes into the saved form as well, without another cell."""
+    kernel = kernels("page")
+    _, static = shown(kernel)
+    done = kernel.run(f"import threading\nthreading.Timer(1.5, exec, [{TRAIN!r}]).start()")
+    kernel.updates_until_picture(static, done.updates)
+
+
 def test_a_cell_without_points_draws_nothing(kernels):
     """The static form is drawn when there is something new, not after every cell."""
     kernel = kernels("page")
