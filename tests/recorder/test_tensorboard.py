@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+import tensorboard_data_server
 from torch.utils.tensorboard import SummaryWriter
 
 from runcast.recorder.tensorboard import LazyTensorBoard
@@ -210,7 +211,8 @@ def test_dies_with_the_recorder(tmp_path: Path) -> None:
     with owner.stdout:
         child = int(owner.stdout.readline())
         family = [child, *(process.pid for process in psutil.Process(child).children(recursive=True))]
-        assert len(family) == 2, "TensorBoard's fast data server runs as well"
+        has_data_server = tensorboard_data_server.server_binary() is not None  # not on every platform
+        assert len(family) == 1 + has_data_server
         owner.kill()
         owner.wait()
     assert eventually(lambda: not any(psutil.pid_exists(pid) for pid in family), seconds=10)
