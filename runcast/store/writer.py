@@ -120,7 +120,9 @@ class Writer:
         arrivals = []
         with self._lock:
             self._syncing = 0.0
-            for admitted in self._decoded([self._admit(run, append) for append in appends]):
+            everything = [self._admit(run, append) for append in appends]
+            self._decode([each for each in everything if isinstance(each, _Admitted)])
+            for admitted in everything:
                 if not isinstance(admitted, _Admitted):
                     answers.append(admitted)
                     continue
@@ -198,13 +200,9 @@ class Writer:
             return OffsetMismatch(cursor.size)
         return _Admitted(append, cursor)
 
-    def _decoded(
-        self, admitted: list[_Admitted | OffsetMismatch | StoreError]
-    ) -> list[_Admitted | OffsetMismatch | StoreError]:
+    def _decode(self, admitted: Sequence[_Admitted]) -> None:
         """Decode what goes to event files, all of it together where there are many."""
-        events = [
-            each for each in admitted if isinstance(each, _Admitted) and each.cursor.place.is_event_file
-        ]
+        events = [each for each in admitted if each.cursor.place.is_event_file]
         growing = [each for each in events if not each.append.final]
         batches = self._decoder.decode_all([(each.append.data, each.append.offset) for each in growing])
         for each, batch in zip(growing, batches, strict=True):
@@ -212,7 +210,6 @@ class Writer:
         for each in events:
             if each.append.final:
                 each.batch = self._decoder.decode(each.append.data, each.append.offset, skip=True)
-        return admitted
 
     def _arrive(self, number: int, admitted: _Admitted) -> _Arrival | None:
         """Put an append's bytes in place; None where there are none to be indexed. Raises `StoreError`."""
