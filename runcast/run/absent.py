@@ -52,7 +52,6 @@ _OF_MODULE = {
     **dict.fromkeys(("Error", "UsageError", "CommError"), "errors stand in runcast.errors, and RuncastError is all of them"),
     **dict.fromkeys(("setup", "teardown", "require", "ensure_configured"), "nothing has to be set up; leave it out"),
     "join": "it is runcast.finish()",
-    "unwatch": "there is nothing to undo",
     "sync": "runs are recorded as they go",
 }  # fmt: skip
 

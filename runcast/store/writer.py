@@ -28,7 +28,7 @@ from runcast.store.rows import Rows
 from runcast.store.types import Real
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from runcast.events.batch import Batch
@@ -141,7 +141,9 @@ class Writer:
         """See `Store.append_all`."""
         with self._lock:
             self._syncing = 0.0
-            arrived = self._arrive_all(run, self._decoded([self._admit(run, each) for each in appends]))
+            admitted = [self._admit(run, each) for each in appends]
+            self._decode(each for each in admitted if isinstance(each, _Admitted))
+            arrived = self._arrive_all(run, admitted)
             if arrived.arrivals:
                 self._index({run: arrived})
         return arrived.answers
@@ -158,7 +160,9 @@ class Writer:
                     admitted[run] = [self._admit(run, each) for each in several]
                 except StoreError as error:  # noqa: PERF203 - each run's own
                     answers[run] = [error] * len(several)
-            self._decoded([each for several in admitted.values() for each in several])
+            self._decode(
+                each for several in admitted.values() for each in several if isinstance(each, _Admitted)
+            )
             for run, found in admitted.items():
                 arrived[run] = self._arrive_all(run, found)
                 answers[run] = arrived[run].answers
@@ -283,11 +287,9 @@ class Writer:
             return OffsetMismatch(cursor.size)
         return _Admitted(append, cursor)
 
-    def _decoded(self, admitted: list[_Admitted | Answer]) -> list[_Admitted | Answer]:
+    def _decode(self, admitted: Iterable[_Admitted]) -> None:
         """Decode what goes to event files, all of it together where there are many."""
-        events = [
-            each for each in admitted if isinstance(each, _Admitted) and each.cursor.place.is_event_file
-        ]
+        events = [each for each in admitted if each.cursor.place.is_event_file]
         growing = [each for each in events if not each.append.final]
         batches = self._decoder.decode_all([(each.append.data, each.append.offset) for each in growing])
         for each, batch in zip(growing, batches, strict=True):
@@ -295,7 +297,6 @@ class Writer:
         for each in events:
             if each.append.final:
                 each.batch = self._decoder.decode(each.append.data, each.append.offset, skip=True)
-        return admitted
 
     def _arrive(self, run: str, number: int, admitted: _Admitted) -> _Arrival | None:
         """Put an append's bytes in place; None where there are none to be indexed. Raises `StoreError`."""
