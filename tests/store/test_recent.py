@@ -37,6 +37,8 @@ def everything(store, run):
     names = ("root", "source", "tag", "plugin", "count", "first_step", "last_step")
     names += ("last", "min", "max", "last_wall_time")
     series = [tuple(getattr(each, name) for name in names) for each in store.series(run)]
+    scalars = [(*each[:3], *each[7:10]) for each in series if each[3] == "scalars"]
+    assert store.values([run]) == ({run: scalars} if scalars else {})
     points = []
     for root, source, tag, plugin, *_ in series:
         if plugin == "scalars":
