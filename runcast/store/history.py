@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from functools import reduce
+from itertools import groupby
+from operator import itemgetter, or_
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sqlalchemy import and_, select
+from sqlalchemy import and_, bindparam, select
 
 from runcast.errors import SeriesNotFound
 from runcast.store import buckets, schema
-from runcast.store.bounds import Bounds
-from runcast.store.chunks import left_in_chunk
+from runcast.store.bounds import Bounds, number_of
+from runcast.store.chunks import groups, left_in_chunk
 from runcast.store.columns import Columns, decode
 from runcast.store.index import SCALARS, read_spans
-from runcast.store.protocol import FileRecord, Points, SeriesRecord, SummaryRecord
-from runcast.store.recent import Grown, Parts, of_series, read_grown, read_recent
+from runcast.store.protocol import FileRecord, Points, SeriesRecord, SeriesValues, SummaryRecord
+from runcast.store.recent import Grown, of_series, read_bounds, read_grown, read_recent
 from runcast.store.supersession import purged, standing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import ColumnElement, Connection
 
-__all__ = ["read_file", "read_files", "read_points", "read_series", "read_summaries"]
+__all__ = ["read_file", "read_files", "read_points", "read_series", "read_summaries", "read_values"]
 
 
 _FILE = [getattr(schema.file.c, name) for name in Grown._fields]
 _WORDS = ("path", "source_path", "source_size", "state", "why")
 _PART = schema.part.c
+_SERIES = schema.series.c
+_VALUES = (
+    select(
+        *(_SERIES.run, _SERIES.id, _SERIES.root, _SERIES.source, _SERIES.tag),
+        *(_PART.last, _PART.min, _PART.max),
+        *(_PART.count, _PART.first_step, _PART.last_step, _PART.last_wall_time),
+    )
+    .join(schema.part, and_(_PART.run == _SERIES.run, _PART.series == _SERIES.id))
+    .where(_SERIES.run.in_(bindparam("several", expanding=True)), _SERIES.plugin == SCALARS, _PART.count > 0)
+    .order_by(_SERIES.run, _SERIES.root, _SERIES.source, _SERIES.tag, _SERIES.id)
+)
 
 
 def read_file(connection: Connection, run: str, path: str) -> Grown | None:
@@ -66,7 +83,7 @@ def read_series(connection: Connection, run: str) -> list[SeriesRecord]:
         key = row[:5]
         bounds[key] = bounds.get(key, Bounds()) | Bounds.from_row(row)
     newest: dict[int, Bounds] = {}
-    for (number, _), more in Parts(read_recent(connection, run)).bounds():
+    for _, number, more in read_bounds(connection, [run]):
         newest[number] = newest.get(number, Bounds()) | more
     found = []
     for key, known in bounds.items():
@@ -83,6 +100,31 @@ def read_series(connection: Connection, run: str) -> list[SeriesRecord]:
                 now.last_wall_time,
             )
         )
+    return found
+
+
+def read_values(connection: Connection, runs: Sequence[str]) -> dict[str, list[SeriesValues]]:
+    """Return the values of the scalar series of runs, by root, source and tag; runs without any are left out."""
+    found: defaultdict[str, list[SeriesValues]] = defaultdict(list)
+    for group in groups(runs):
+        newest: dict[tuple[str, int], Bounds] = {}
+        for run, number, more in read_bounds(connection, group):
+            newest[run, number] = newest.get((run, number), Bounds()) | more
+        rows = connection.execute(_VALUES, {"several": group}).all()
+        for key, same in groupby(rows, itemgetter(0, 1)):
+            first, *more_parts = same
+            run, _, root, source, tag, last, least, greatest, *_ = first
+            grown = newest.get(key)
+            if more_parts:
+                known = reduce(or_, map(Bounds.from_row, (first, *more_parts)))
+                known |= grown or Bounds()
+                last, least, greatest = known.last, known.min, known.max
+            elif grown is not None:  # the same, at a fraction of the cost: it comes after the part's others
+                last = grown.last
+                least = grown.min if least is None or grown.min < least else least
+                greatest = grown.max if greatest is None or grown.max > greatest else greatest
+            values = number_of(last), number_of(least), number_of(greatest)
+            found[run].append(SeriesValues(root, source, tag, *values))
     return found
 
 

@@ -9,7 +9,7 @@ from runcast.errors import StoreError
 from runcast.store.catalog import CRASHED_AFTER, Catalog
 from runcast.store.database import Database
 from runcast.store.fields import fill
-from runcast.store.history import read_file, read_files, read_points, read_series, read_summaries
+from runcast.store.history import read_file, read_files, read_points, read_series, read_summaries, read_values
 from runcast.store.paths import FilePath
 from runcast.store.places.folder import FolderFiles
 from runcast.store.protocol import Append, FileRecord, Points, RunQuery, SeriesRecord, SummaryRecord
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from runcast.store.places import RunFiles
     from runcast.store.places.bucket import BucketFiles
     from runcast.store.places.sealing import Sealer
-    from runcast.store.protocol import Appended, Facts, OffsetMismatch, RunPage
+    from runcast.store.protocol import Appended, Facts, OffsetMismatch, RunPage, SeriesValues
     from runcast.store.reindex import Reindex
 
 __all__ = ["CRASHED_AFTER", "TRASH_AGE", "LocalStore"]
@@ -256,6 +256,11 @@ class LocalStore:
             return read_points(connection, run, (root, source, tag), step_range, pixels)
 
     def summaries(self, run: str, root: str, source: str, tag: str) -> Sequence[SummaryRecord]:
+    def values(self, runs: Sequence[str]) -> Mapping[str, Sequence[SeriesValues]]:
+        """Return the values of the scalar series of several runs, at the cost of a few queries; runs that have none are left out."""
+        with self._database.read() as connection:
+            return read_values(connection, runs)
+
         """See `Store.summaries`."""
         with self._database.read() as connection:
             self._catalog.row(connection, run)
