@@ -221,7 +221,7 @@ def _read(store: LocalStore, run: str) -> dict[str, Any]:
 def _page(store: LocalStore, page: RunPage) -> Response:
     values = store.values([run.id for run in page.runs])
     shown = []
-    for run in runs:
+    for run in page.runs:
         try:
             shown.append(_shape(store, run, values.get(run.id, ())))
         except RunNotFound:  # noqa: PERF203 - gone since it was listed
