@@ -61,6 +61,8 @@ LOOK_ANYWAY = 20.0
 ALIVE = 5.0
 """Seconds of silence after which a message that says nothing shows viewers, and proxies between, that the stream lives."""
 
+ALIVE_MESSAGE = pack({"kind": "alive", "v": 1})
+
 LONGEST = 1 << 20
 """Bytes of deltas after which a log is begun anew, if they are also more than the snapshots before them."""
 
@@ -256,6 +258,12 @@ class Frames:
             self._end(run, watched)
 
     def _end(self, run: str, watched: _Watched) -> None:
+    def wake_all(self) -> None:
+        """Send every viewer a message that says nothing, for its stream to find out whether it is to end."""
+        for watched in self._runs.values():
+            watched.wakes += 1
+            watched.tell()
+
         if self._runs.get(run) is watched:
             del self._runs[run]
         if watched.task is not None:
@@ -291,7 +299,7 @@ class _Watched:
     def __init__(self, store: Store, run: str) -> None:
         self.run = _Run(store, run, self._tell_from_thread)
         self._loop = asyncio.get_running_loop()
-        self.viewers = 0
+        self.viewers = self.wakes = 0
         self.ended = False
         self.task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
@@ -306,7 +314,7 @@ class _Watched:
 
     async def messages(self) -> AsyncGenerator[bytes, None]:
         """Yield what a viewer who comes now is sent, until the run is gone."""
-        mine, at, facts = self.run.log, 0, b""
+        mine, at, facts, wakes = self.run.log, 0, b"", self.wakes
         while not self.ended:
             news, newest = self._news, self.run.log
             if self.run.facts != facts:
@@ -323,4 +331,7 @@ class _Watched:
                 try:
                     await asyncio.wait_for(news.wait(), ALIVE)
                 except asyncio.TimeoutError:
-                    yield pack({"kind": "alive", "v": 1})
+                    yield ALIVE_MESSAGE
+            elif wakes != self.wakes:
+                wakes = self.wakes
+                yield ALIVE_MESSAGE

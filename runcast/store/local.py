@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runcast.errors import StoreError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from runcast.run.record import RunRecord
     from runcast.store.database import Backend
-    from runcast.store.places import RunFiles
+    from runcast.store.places import Content, RunFiles
     from runcast.store.places.bucket import BucketFiles
     from runcast.store.places.sealing import Sealer
     from runcast.store.protocol import Appended, Facts, OffsetMismatch, RunPage, SeriesValues
@@ -213,9 +214,24 @@ class LocalStore:
 
     def read(self, run: str, path: str, start: int, stop: int) -> bytes:
         """See `Store.read`."""
-        stop = min(stop, self.size(run, path))
-        FilePath.parse(path)
-        return self._files.read(run, path, start, stop) if start < stop else b""
+        size = self.size(run, path)
+        if not FilePath.parse(path).is_whole:  # which may be another one by now, with a size of its own
+            stop = min(stop, size)
+        return self._files.read(run, path, start, stop) if size and start < stop else b""
+
+    def open(self, run: str, path: str) -> Content | None:
+        """Open a file of a run, to be read in pieces that belong together also where it is replaced meanwhile; close it at the end.
+
+        None: the run has no such file. A file that is appended to is opened with the size that is recorded.
+        """
+        place = FilePath.parse(path)
+        with self._database.read() as connection:
+            file = read_file(connection, run, path)
+        if file is None:
+            return None
+        if place.grows or not file.size:
+            return _Recorded(self._files, run, path, file.size)
+        return self._files.open(run, path, None if place.is_whole else file.size)
 
     def path(self, run: str, path: str) -> Path:
         """Return where a file of a run is on this disk. Raises `StoreError` where it is on none."""
@@ -240,6 +256,11 @@ class LocalStore:
             self._catalog.row(connection, run)
             return read_series(connection, run)
 
+    def values(self, runs: Sequence[str]) -> Mapping[str, Sequence[SeriesValues]]:
+        """Return the values of the scalar series of several runs, at the cost of a few queries; runs that have none are left out."""
+        with self._database.read() as connection:
+            return read_values(connection, runs)
+
     def points(
         self,
         run: str,
@@ -256,11 +277,6 @@ class LocalStore:
             return read_points(connection, run, (root, source, tag), step_range, pixels)
 
     def summaries(self, run: str, root: str, source: str, tag: str) -> Sequence[SummaryRecord]:
-    def values(self, runs: Sequence[str]) -> Mapping[str, Sequence[SeriesValues]]:
-        """Return the values of the scalar series of several runs, at the cost of a few queries; runs that have none are left out."""
-        with self._database.read() as connection:
-            return read_values(connection, runs)
-
         """See `Store.summaries`."""
         with self._database.read() as connection:
             self._catalog.row(connection, run)
@@ -281,6 +297,29 @@ class LocalStore:
         sealer = Sealer(files)
         sealer.start()
         return files, sealer
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """What is recorded of a file that is appended to: its bytes never change."""
+
+    files: RunFiles
+    run: str
+    path: str
+    size: int
+
+    @property
+    def version(self) -> str:
+        """See `Content.version`."""
+        return str(self.size)
+
+    def read(self, start: int, stop: int) -> bytes:
+        """See `Content.read`."""
+        stop = min(stop, self.size)
+        return self.files.read(self.run, self.path, start, stop) if start < stop else b""
+
+    def close(self) -> None:
+        """See `Content.close`."""
 
 
 def _backend(root: Path, database: str | None) -> Backend:

@@ -40,7 +40,7 @@ class Append:
 
     path: str
     offset: int
-    data: bytes
+    data: bytes | memoryview
     final: bool = False
 
 

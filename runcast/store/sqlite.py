@@ -101,6 +101,10 @@ class SQLite:
         """See `Backend`: SQLite has waited."""
         return False
 
+    def is_full(self, error: BaseException) -> bool:
+        """See `Backend`."""
+        return "disk is full" in str(getattr(error, "orig", error))
+
     def advice(self, error: BaseException) -> str:
         """See `Backend`."""
         reason = str(getattr(error, "orig", error))

@@ -145,7 +145,7 @@ async def change_run(request: Request) -> Response:
     if request.state.credential.session:
         facts = replace(facts, edit=True)
     await service.call(service.store.update, run, facts)
-    if facts.project is not None:
+    if facts.project is not None and facts.project != here.project:
         access_of(request).moved(run)
     return JSONResponse(await service.call(_read, service.store, run))
 
@@ -177,6 +177,30 @@ async def restore_run(request: Request) -> Response:
     await service.call(service.store.restore, run)
     access_of(request).moved(run)
     return JSONResponse(await service.call(_read, service.store, run))
+
+
+@operation(
+    "POST",
+    "/runs/{id}/purge",
+    "Delete a run for good",
+    group=GROUP,
+    description="With its files, out of the trash; there is no undo, and whoever still records it cannot go on.",
+    answers={204: NOTHING},
+    errors={409: "The run is not in the trash."},
+)
+@requires(Action.MANAGE, run_in_path)
+async def purge_run(request: Request) -> Response:
+    service = service_of(request)
+    here = request.state.resource
+    assert isinstance(here, Run)
+    if not here.trashed:
+        raise Problem(
+            409, f"run {here.id} is not in the trash: put it there first (DELETE /api/v1/runs/{here.id})"
+        )
+    service.feed.expect(here.id, here.project)
+    await service.call(service.store.purge, here.id)
+    access_of(request).moved(here.id)
+    return Response(status_code=204)
 
 
 def _query(request: Request) -> RunQuery:
@@ -249,4 +273,4 @@ def _just(store: LocalStore, run: str, query: RunQuery) -> list[RunRecord]:
     return [found] if matches else []
 
 
-ENDPOINTS = (create_run, list_runs, show_run, change_run, trash_run, restore_run)
+ENDPOINTS = (create_run, list_runs, show_run, change_run, trash_run, restore_run, purge_run)
