@@ -66,6 +66,9 @@ ALIVE_MESSAGE = pack({"kind": "alive", "v": 1})
 LONGEST = 1 << 20
 """Bytes of deltas after which a log is begun anew, if they are also more than the snapshots before them."""
 
+MOST_HEADS = 200
+"""Series in one snapshot: of thousands the first are shown while the others are read."""
+
 MOST_POINTS, FEWEST = 1_000_000, 400
 """Points that a run's snapshots hold together, about, and of each series at least."""
 
@@ -163,6 +166,7 @@ class _Run:
         most = min(WHOLE, max(FEWEST, MOST_POINTS // max(1, len(self._lines) + len(series))))
         heads: list[dict[str, Any]] = []
         columns: list[Points] = []
+        held = 0
         for each in series:
             key = each.root, each.source, each.tag
             until = self._lines[key].last_step if known else each.last_step
@@ -173,9 +177,10 @@ class _Run:
             columns.append(points)
             if not known:
                 self._lines[key] = _line(each, points, len(points.step))
-            if sum(len(column.step) for column in columns) >= PIECE:
+            held += len(points.step)
+            if held >= PIECE or len(heads) >= MOST_HEADS:
                 yield pack({"kind": "snapshot", "v": 1, "series": heads}, buffers(columns))
-                heads, columns = [], []
+                heads, columns, held = [], [], 0
         if heads:
             yield pack({"kind": "snapshot", "v": 1, "series": heads}, buffers(columns))
 
@@ -193,8 +198,9 @@ class _Run:
 
     def _facts(self, series: list[SeriesRecord]) -> bytes:
         measured = [each for each in series if (each.root, each.source) != (OWN_ROOT, "system")]
+        run = self._store.run(self._run)
         said = {
-            "run": run_json(self._store.run(self._run)),
+            "run": {**run_json(run), "heartbeat": run.heartbeat},
             "points": sum(each.count for each in measured),
             "updated": max((each.last_wall_time for each in measured), default=None),
             "files": self._files(),

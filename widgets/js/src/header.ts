@@ -42,7 +42,7 @@ export class Header {
       if (live && updated !== null && points) parts.push(formatAgo(updated, Date.now() / 1000));
     } else if (typeof created === "number" && typeof ended === "number") {
       parts.push(`ran ${formatDuration(ended - created)}`);
-    }
+    } else if (updated !== null && points) parts.push(`the last ${formatAgo(updated, Date.now() / 1000)}`);
     setText(this.progress, parts.join(" · "));
   }
 }

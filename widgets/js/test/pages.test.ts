@@ -3,7 +3,15 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { formatDuration } from "../src/format.ts";
 import { Api, ApiError, type Run, sentence } from "../src/pages/api.ts";
-import { cellValue, duration, metricColumn, metricsOf } from "../src/pages/columns.ts";
+import {
+  cellValue,
+  chosenColumn,
+  configValue,
+  duration,
+  metricsOf,
+  settingsOf,
+  suggested,
+} from "../src/pages/columns.ts";
 import { ConsoleLines } from "../src/pages/console_lines.ts";
 import { EventReader, type ServerEvent } from "../src/pages/events.ts";
 import { filterOf, filterProblem } from "../src/pages/filter.ts";
@@ -130,15 +138,31 @@ test("metrics are listed by how many runs have them, and ordered by names that t
     run({ summary: { loss: "NaN", "train/acc": 0.5, "grad/norm/a": 3 } }),
   ];
   expect(metricsOf(runs)).toEqual(["loss", "grad/norm/a", "train/acc"]);
-  expect(metricColumn("val/acc").order).toBe("summary.val/acc");
-  expect(metricColumn("acc.max").order).toBe('summary."acc.max"');
-  expect(metricColumn("my loss").order).toBe('summary."my loss"');
+  expect(chosenColumn("summary.val/acc").order).toBe("summary.val/acc");
+  expect(chosenColumn("summary.acc.max").order).toBe('summary."acc.max"');
+  expect(chosenColumn("summary.my loss").order).toBe('summary."my loss"');
   expect([0.12345, "NaN", "-Infinity", null, "text"].map(cellValue)).toEqual([
     "0.1235",
     "NaN",
     "−∞",
     "",
     "text",
+  ]);
+});
+
+test("settings stand in the table as metrics do, and what tells runs apart comes first", () => {
+  const runs = [
+    run({ config: { lr: 0.1, model: { depth: 18, width: 64 }, seeds: [1] }, summary: { epoch: 9, loss: 1 } }),
+    run({ config: { lr: 0.1, model: { depth: 50, width: 64 }, "a.b": "x" }, summary: { epoch: 9, loss: 2 } }),
+  ];
+  expect(settingsOf(runs)).toEqual(["lr", "model.depth", "model.width", "a.b"]);
+  expect(suggested(runs)).toEqual(["config.model.depth", "summary.loss", "summary.epoch"]);
+  expect([configValue(runs[1].config, "a.b"), configValue(runs[0].config, "model.width")]).toEqual(["x", 64]);
+  const depth = chosenColumn("config.model.depth");
+  expect([depth.title, depth.order, depth.text(runs[0], 0)]).toEqual([
+    "model.depth",
+    "config.model.depth",
+    "18",
   ]);
 });
 

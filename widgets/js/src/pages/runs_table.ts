@@ -2,19 +2,19 @@ import { atEnd, h, listen, setText } from "../dom.ts";
 import { countOf, formatDate } from "../format.ts";
 import { ApiError, type Run, type RunQuery } from "./api.ts";
 import type { App } from "./app.ts";
+import { openColumnDialog } from "./column_dialog.ts";
 import {
   type Column,
   CREATED,
+  chosenColumn,
   DURATION,
   HOST,
   keepColumns,
   keptColumns,
-  metricColumn,
-  metricsOf,
+  STATE,
   suggested,
 } from "./columns.ts";
 import { button } from "./controls.ts";
-import { openDialog } from "./dialog.ts";
 import { EventReader } from "./events.ts";
 import { filterOf, filterProblem } from "./filter.ts";
 import { icon } from "./icons.ts";
@@ -202,8 +202,8 @@ export class RunsTable {
   private draw(): void {
     const filtered = this.filterInput.value.trim() !== "";
     const nothing = this.runs.length === 0;
-    const metrics = this.chosen ?? suggested(metricsOf(this.runs));
-    this.columns = [CREATED, DURATION, HOST, ...metrics.map(metricColumn)];
+    const chosen = this.chosen ?? suggested(this.runs);
+    this.columns = [STATE, CREATED, DURATION, HOST, ...chosen.map(chosenColumn)];
     this.element.classList.toggle("without-runs", nothing && !filtered);
     this.table.hidden = nothing;
     this.foot.hidden = nothing;
@@ -273,7 +273,7 @@ export class RunsTable {
 
   private row(run: Run, now: number): HTMLElement {
     const name = run.name || run.id;
-    const dot = h("i", { class: "state-dot", "data-state": run.state, title: run.state });
+    const dot = h("i", { class: "state-dot", "data-state": run.state, "aria-hidden": "true" });
     const tags = run.tags.map((tag) => h("span", { class: "chip" }, tag));
     const first = h(
       "th",
@@ -282,7 +282,6 @@ export class RunsTable {
         "div",
         { class: "name-line" },
         dot,
-        h("span", { class: "unseen" }, `${run.state}: `),
         h("a", { href: this.app.runAddress(run.id), title: name }, name),
         ...tags,
       ),
@@ -367,36 +366,23 @@ export class RunsTable {
   }
 
   private chooseColumns(): void {
-    const { body, life, close } = openDialog("Metrics in the table", this.life);
-    const chosen = this.chosen ?? suggested(metricsOf(this.runs));
-    const metrics = [...new Set([...chosen, ...metricsOf(this.runs)])];
-    const list = h("div", { class: "column-choice" });
-    for (const metric of metrics) {
-      const box = h("input", { type: "checkbox", value: metric, checked: chosen.includes(metric) });
-      list.append(h("label", {}, box, h("span", {}, metric)));
-    }
-    const show = (columns: string[] | null) => {
+    const chosen = this.chosen ?? suggested(this.runs);
+    openColumnDialog(this.runs, chosen, this.life, (columns) => {
       this.chosen = columns;
-      this.draw();
-    };
-    listen(list, "change", life, () => {
-      const boxes = [...list.querySelectorAll("input")].filter(({ checked }) => checked);
-      const columns = boxes.map(({ value }) => value);
       keepColumns(this.project, columns);
-      show(columns);
+      this.draw();
     });
-    body.append(
-      metrics.length ? list : h("p", { class: "soft" }, "No run here has a metric yet."),
-      h("div", { class: "actions" }, button("Done", life, close, { tone: "primary" })),
-    );
   }
 }
 
 function cellClass(key: string, number: boolean): string {
-  return `cell-${key.startsWith("summary.") ? "metric" : key}${number ? " number" : ""}`;
+  return `cell-${key.includes(".") ? "chosen" : key}${number ? " number" : ""}`;
 }
 
 /** What a narrow screen shows below the name, in place of columns. */
 function narrowFacts(run: Run, now: number): string {
-  return [CREATED.text(run, now), DURATION.text(run, now), HOST.text(run, now)].filter(Boolean).join(" · ");
+  const state = run.state === "finished" ? "" : run.state;
+  return [state, CREATED.text(run, now), DURATION.text(run, now), HOST.text(run, now)]
+    .filter(Boolean)
+    .join(" · ");
 }
