@@ -258,18 +258,18 @@ class Frames:
             if not watched.viewers:
                 self._end(run, watched)
 
-    def close(self) -> None:
-        """End every stream."""
-        for run, watched in list(self._runs.items()):
-            self._end(run, watched)
-
-    def _end(self, run: str, watched: _Watched) -> None:
     def wake_all(self) -> None:
         """Send every viewer a message that says nothing, for its stream to find out whether it is to end."""
         for watched in self._runs.values():
             watched.wakes += 1
             watched.tell()
 
+    def close(self) -> None:
+        """End every stream."""
+        for run, watched in list(self._runs.items()):
+            self._end(run, watched)
+
+    def _end(self, run: str, watched: _Watched) -> None:
         if self._runs.get(run) is watched:
             del self._runs[run]
         if watched.task is not None:
@@ -333,11 +333,11 @@ class _Watched:
                 yield mine.messages[at - 1]
             elif newest is not mine:
                 mine, at = newest, newest.begun
+            elif wakes != self.wakes:
+                wakes = self.wakes
+                yield ALIVE_MESSAGE
             else:
                 try:
                     await asyncio.wait_for(news.wait(), ALIVE)
                 except asyncio.TimeoutError:
                     yield ALIVE_MESSAGE
-            elif wakes != self.wakes:
-                wakes = self.wakes
-                yield ALIVE_MESSAGE
