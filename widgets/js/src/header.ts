@@ -32,7 +32,7 @@ export class Header {
   private refresh(): void {
     const { run, state, standing, silent, points, updated, live } = this.feed;
     const { name, id, project, created, ended } = run;
-    this.dot.dataset.state = state;
+    this.dot.dataset.state = standing === state ? state : "unknown"; // no colour claims what no word does
     setText(this.name, name || id || "run");
     setText(this.project, project ?? "");
     this.dot.classList.toggle("rc-live", live && !silent);

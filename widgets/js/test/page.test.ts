@@ -198,6 +198,7 @@ test("a panel that hears nothing for long stops claiming that the run goes on, u
   expect(said()).toMatch(/^no news since \S*03[:.]25/);
   expect(page.element.textContent).toContain("no news since");
   expect(header.element.querySelector(".rc-live")).toBeNull();
+  expect(header.element.querySelector("[data-state=running]")).toBeNull();
   feed.receive(running, []);
   expect(said()).toBe("running");
   vi.advanceTimersByTime(40_000);
@@ -251,4 +252,5 @@ test("a saved form of a running run says until when it was recorded", () => {
   });
   const header = new Header(feed, life.signal);
   expect(header.element.textContent).toMatch(/recorded up to .*2026/);
+  expect(header.element.querySelector("[data-state=running]")).toBeNull();
 });

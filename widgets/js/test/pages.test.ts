@@ -5,7 +5,7 @@ import { formatDuration } from "../src/format.ts";
 import { Api, ApiError, type Run, sentence } from "../src/pages/api.ts";
 import {
   cellValue,
-  chosenColumn,
+  chosenColumns,
   configValue,
   duration,
   metricsOf,
@@ -138,9 +138,15 @@ test("metrics are listed by how many runs have them, and ordered by names that t
     run({ summary: { loss: "NaN", "train/acc": 0.5, "grad/norm/a": 3 } }),
   ];
   expect(metricsOf(runs)).toEqual(["loss", "grad/norm/a", "train/acc"]);
-  expect(chosenColumn("summary.val/acc").order).toBe("summary.val/acc");
-  expect(chosenColumn("summary.acc.max").order).toBe('summary."acc.max"');
-  expect(chosenColumn("summary.my loss").order).toBe('summary."my loss"');
+  const columns = chosenColumns(["summary.val/acc", "summary.acc.max", "summary.my loss"]);
+  expect(columns.map(({ order }) => order)).toEqual([
+    "summary.val/acc",
+    'summary."acc.max"',
+    'summary."my loss"',
+  ]);
+  const titles = chosenColumns(["config.a/b", "summary.logs/train/loss/a", "summary.logs/train/acc"]);
+  expect(titles.map(({ title }) => title)).toEqual(["a/b", "loss/a", "acc"]);
+  expect(titles[2].name).toBe("logs/train/acc");
   expect([0.12345, "NaN", "-Infinity", null, "text"].map(cellValue)).toEqual([
     "0.1235",
     "NaN",
@@ -156,9 +162,9 @@ test("settings stand in the table as metrics do, and what tells runs apart comes
     run({ config: { lr: 0.1, model: { depth: 50, width: 64 }, "a.b": "x" }, summary: { epoch: 9, loss: 2 } }),
   ];
   expect(settingsOf(runs)).toEqual(["lr", "model.depth", "model.width", "a.b"]);
-  expect(suggested(runs)).toEqual(["config.model.depth", "summary.loss", "summary.epoch"]);
+  expect(suggested(runs)).toEqual(["summary.loss", "summary.epoch", "config.model.depth"]);
   expect([configValue(runs[1].config, "a.b"), configValue(runs[0].config, "model.width")]).toEqual(["x", 64]);
-  const depth = chosenColumn("config.model.depth");
+  const [depth] = chosenColumns(["config.model.depth"]);
   expect([depth.title, depth.order, depth.text(runs[0], 0)]).toEqual([
     "model.depth",
     "config.model.depth",

@@ -16,8 +16,8 @@ export function openColumnDialog(
 ): void {
   const { body, life, close } = openDialog("Columns", page);
   const known = [
-    ...settingsOf(runs).map((key) => `config.${key}`),
     ...metricsOf(runs).map((key) => `summary.${key}`),
+    ...settingsOf(runs).map((key) => `config.${key}`),
   ];
   const boxes = new Map<string, HTMLInputElement>();
   const group = (title: string, prefix: string) => {
@@ -34,8 +34,8 @@ export function openColumnDialog(
   const groups = h(
     "div",
     { class: "column-groups" },
-    ...group("Config", "config."),
     ...group("Metrics", "summary."),
+    ...group("Config", "config."),
   );
   listen(groups, "change", life, () => {
     change([...boxes].filter(([, { checked }]) => checked).map(([key]) => key));

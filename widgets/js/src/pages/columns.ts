@@ -2,6 +2,7 @@
 
 import { formatAgo, formatDuration, formatValue } from "../format.ts";
 import { isRecord } from "../frame.ts";
+import { sharedFolders } from "../source.ts";
 import type { Run } from "./api.ts";
 import { fieldName } from "./filter.ts";
 
@@ -11,7 +12,10 @@ const SUGGESTED_CONFIG = 2;
 
 export interface Column {
   readonly key: string;
+  /** What stands above it. */
   readonly title: string;
+  /** All of its name. */
+  readonly name: string;
   /** How the API's `order` names it; null where it cannot be sorted by. */
   readonly order: string | null;
   /** The direction that is meant by the first press: newest, largest first; names from A. */
@@ -23,6 +27,7 @@ export interface Column {
 export const STATE: Column = {
   key: "state",
   title: "State",
+  name: "State",
   order: null,
   first: "+",
   number: false,
@@ -32,6 +37,7 @@ export const STATE: Column = {
 export const CREATED: Column = {
   key: "created",
   title: "Created",
+  name: "Created",
   order: "created",
   first: "-",
   number: false,
@@ -41,6 +47,7 @@ export const CREATED: Column = {
 export const DURATION: Column = {
   key: "duration",
   title: "Duration",
+  name: "Duration",
   order: null,
   first: "-",
   number: true,
@@ -50,22 +57,42 @@ export const DURATION: Column = {
 export const HOST: Column = {
   key: "host",
   title: "Host",
+  name: "Host",
   order: null,
   first: "+",
   number: false,
   text: ({ facts = {} }) => (typeof facts.host === "string" ? facts.host : ""),
 };
 
+/** What a narrow screen shows below the name, in place of columns. */
+export function narrowFacts(run: Run, now: number): string {
+  const state = run.state === "finished" ? "" : run.state;
+  return [state, CREATED.text(run, now), DURATION.text(run, now), HOST.text(run, now)]
+    .filter(Boolean)
+    .join(" · ");
+}
+
+/** The columns that a reader chose; the titles of metrics leave out the folders that all of them share. */
+export function chosenColumns(keys: readonly string[]): Column[] {
+  const metrics = keys.filter((key) => key.startsWith("summary."));
+  const shared = sharedFolders(metrics.map((key) => key.split("/").slice(0, -1)));
+  return keys.map((key) => {
+    const column = chosenColumn(key);
+    const short = shared && metrics.includes(key);
+    return short ? { ...column, title: key.split("/").slice(shared).join("/") } : column;
+  });
+}
+
 /** A column that a reader can choose: `summary.<metric>` or `config.<path>`. */
-export function chosenColumn(key: string): Column {
+function chosenColumn(key: string): Column {
   const dot = key.indexOf(".");
   const title = key.slice(dot + 1);
   if (key.startsWith("config.")) {
     const text = (run: Run) => cellValue(configValue(run.config, title));
-    return { key, title, order: fieldName("config", title), first: "+", number: false, text };
+    return { key, title, name: title, order: fieldName("config", title), first: "+", number: false, text };
   }
   const text = ({ summary }: Run) => cellValue(summary[title]);
-  return { key, title, order: fieldName("summary", title), first: "-", number: true, text };
+  return { key, title, name: title, order: fieldName("summary", title), first: "-", number: true, text };
 }
 
 /** How long a run has taken; one that goes on is measured to now, one that crashed to its last sign of life. */
@@ -110,8 +137,8 @@ export function suggested(runs: readonly Run[]): string[] {
     differs(runs.map(({ config }) => configValue(config, key))),
   );
   return [
-    ...settings.slice(0, SUGGESTED_CONFIG).map((key) => `config.${key}`),
     ...[...differing, ...same].slice(0, SUGGESTED_METRICS).map((key) => `summary.${key}`),
+    ...settings.slice(0, SUGGESTED_CONFIG).map((key) => `config.${key}`),
   ];
 }
 

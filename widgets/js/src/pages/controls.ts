@@ -87,6 +87,7 @@ export function copyable(text: string, life: AbortSignal, label = "Copy"): HTMLE
     label,
     life,
     () => {
+      copy.style.minWidth = `${copy.offsetWidth}px`; // a shorter word moves nothing
       const done = (words: string) => {
         copy.lastChild!.textContent = words;
         setTimeout(() => {

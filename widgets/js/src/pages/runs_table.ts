@@ -6,11 +6,12 @@ import { openColumnDialog } from "./column_dialog.ts";
 import {
   type Column,
   CREATED,
-  chosenColumn,
+  chosenColumns,
   DURATION,
   HOST,
   keepColumns,
   keptColumns,
+  narrowFacts,
   STATE,
   suggested,
 } from "./columns.ts";
@@ -203,13 +204,19 @@ export class RunsTable {
     const filtered = this.filterInput.value.trim() !== "";
     const nothing = this.runs.length === 0;
     const chosen = this.chosen ?? suggested(this.runs);
-    this.columns = [STATE, CREATED, DURATION, HOST, ...chosen.map(chosenColumn)];
+    this.columns = [STATE, CREATED, DURATION, HOST, ...chosenColumns(chosen)];
     this.element.classList.toggle("without-runs", nothing && !filtered);
     this.table.hidden = nothing;
     this.foot.hidden = nothing;
     if (!nothing) this.notHere.replaceChildren();
     else if (!this.notHere.children.length || filtered !== this.notHere.classList.contains("filtered")) {
-      const none = () => emptyState("search", "No run matches the filter", "Clear it to see all runs.");
+      const clear = () => {
+        this.filterInput.value = "";
+        this.filterInput.focus();
+        void this.read();
+      };
+      const none = () =>
+        emptyState("search", "No run matches the filter", button("Clear the filter", this.life, clear));
       this.notHere.replaceChildren(filtered ? none() : this.options.empty());
     }
     this.notHere.classList.toggle("filtered", filtered);
@@ -220,11 +227,18 @@ export class RunsTable {
   }
 
   private drawHead(): void {
-    const shown = JSON.stringify([this.columns.map(({ key }) => key), this.order]);
+    const shown = JSON.stringify([this.columns.map(({ key, title }) => [key, title]), this.order]);
     if (this.head.dataset.shown === shown) return;
     this.head.dataset.shown = shown;
-    const name = { key: "name", title: "Name", order: "name", first: "+", number: false } as const;
-    const cells = [name, ...this.columns].map(({ key, title, order, first, number }) => {
+    const first = {
+      key: "name",
+      title: "Name",
+      name: "Name",
+      order: "name",
+      first: "+",
+      number: false,
+    } as const;
+    const cells = [first, ...this.columns].map(({ key, title, name, order, first, number }) => {
       const now = order === null ? "" : this.order === `-${order}` ? "-" : this.order === order ? "+" : "";
       const sorted = now === "-" ? "descending" : now === "+" ? "ascending" : null;
       const label = h("span", { class: "th-words" }, title);
@@ -238,7 +252,7 @@ export class RunsTable {
                 class: "sort",
                 "data-order": order,
                 "data-first": first,
-                title: `Sort by ${title}`,
+                title: `Sort by ${name}`,
               },
               label,
               h("span", { class: "sort-sign", "aria-hidden": "true" }),
@@ -353,8 +367,12 @@ export class RunsTable {
       this.app.problem(error);
       return;
     }
+    const at = this.runs.indexOf(run);
     this.runs = this.runs.filter(({ id }) => id !== run.id);
     this.draw();
+    // The keyboard goes on where it was.
+    const next = this.body.children[Math.min(at, this.runs.length - 1)];
+    if (document.activeElement === document.body) next?.querySelector<HTMLElement>(".row-trash")?.focus();
     this.app.notices.say(`${run.name || run.id} is in the trash.`, {
       words: "Undo",
       take: () =>
@@ -377,12 +395,4 @@ export class RunsTable {
 
 function cellClass(key: string, number: boolean): string {
   return `cell-${key.includes(".") ? "chosen" : key}${number ? " number" : ""}`;
-}
-
-/** What a narrow screen shows below the name, in place of columns. */
-function narrowFacts(run: Run, now: number): string {
-  const state = run.state === "finished" ? "" : run.state;
-  return [state, CREATED.text(run, now), DURATION.text(run, now), HOST.text(run, now)]
-    .filter(Boolean)
-    .join(" · ");
 }
