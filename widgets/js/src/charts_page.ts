@@ -86,7 +86,7 @@ export class ChartsPage implements Page {
     if (this.empty.hidden) return;
     const [headline, ...hints] = nothingMatches
       ? ["No tag matches the filter"]
-      : this.feed.hasScalars
+      : this.feed.isReading
         ? ["Reading the points…"]
         : this.feed.state === "running"
           ? [

@@ -75,6 +75,7 @@ export class Feed {
   private heartbeat: number | null = null;
   private silence: ReturnType<typeof setTimeout> | null = null;
   private announcedPoints: number | null = null;
+  private isExpected = false;
   private lastSeq: number | null = null;
   private pendingQuestion: ReturnType<typeof setTimeout> | null = null;
   private readonly drawn = new Map<string, Drawn>();
@@ -122,9 +123,10 @@ export class Feed {
     return Math.max(sum, this.announcedPoints ?? 0);
   }
 
-  /** Whether there are scalars, of which those that are not here are on their way. */
-  get hasScalars(): boolean {
-    return this.live && (this.announcedPoints ?? 0) > 0;
+  /** Whether scalars that are not here are on their way, as far as is known. */
+  get isReading(): boolean {
+    if (!this.live) return false;
+    return this.announcedPoints === null ? this.isExpected : this.announcedPoints > 0;
   }
 
   get state(): string {
@@ -154,7 +156,9 @@ export class Feed {
     return first;
   }
 
-  describe(run: RunFacts): void {
+  /** Take what is known of the run before the first message; `isExpected`: which is on its way, and tells of all points. */
+  describe(run: RunFacts, isExpected = false): void {
+    this.isExpected = isExpected;
     this.run = { ...run, ...this.run };
     this.factsChanged.emit();
   }

@@ -240,6 +240,19 @@ test("a server that goes on talking is no sign that the recorder does: its heart
   vi.useRealTimers();
 });
 
+test("a page says that there are no scalars only once it knows", () => {
+  const feed = new Feed("u");
+  expect(feed.isReading).toBe(false);
+  feed.describe({ state: "finished" }, true);
+  expect(feed.isReading).toBe(true);
+  const told = (points: number) => feed.receive({ kind: "run", run: { state: "finished" }, points }, []);
+  told(0);
+  expect(feed.isReading).toBe(false);
+  told(5);
+  expect(feed.isReading).toBe(true);
+  feed.close();
+});
+
 test("a saved form of a running run says until when it was recorded", () => {
   const feed = new Feed("u");
   const series = [{ id: "1", root: "r", source: ".", tag: "loss", plugin: "scalars", total: 1, n: 1 }];

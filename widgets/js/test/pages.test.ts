@@ -147,6 +147,7 @@ test("metrics are listed by how many runs have them, and ordered by names that t
   const titles = chosenColumns(["config.a/b", "summary.logs/train/loss/a", "summary.logs/train/acc"]);
   expect(titles.map(({ title }) => title)).toEqual(["a/b", "loss/a", "acc"]);
   expect(titles[2].name).toBe("logs/train/acc");
+  expect(chosenColumns(["summary.lr", "config.lr"]).map(({ title }) => title)).toEqual(["lr", "config.lr"]);
   expect([0.12345, "NaN", "-Infinity", null, "text"].map(cellValue)).toEqual([
     "0.1235",
     "NaN",

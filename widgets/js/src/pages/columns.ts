@@ -76,10 +76,16 @@ export function narrowFacts(run: Run, now: number): string {
 export function chosenColumns(keys: readonly string[]): Column[] {
   const metrics = keys.filter((key) => key.startsWith("summary."));
   const shared = sharedFolders(metrics.map((key) => key.split("/").slice(0, -1)));
-  return keys.map((key) => {
+  const columns = keys.map((key) => {
     const column = chosenColumn(key);
     const short = shared && metrics.includes(key);
     return short ? { ...column, title: key.split("/").slice(shared).join("/") } : column;
+  });
+  const titles = columns.map(({ title }) => title);
+  // A metric and a setting may have one name.
+  return columns.map((column) => {
+    const alone = titles.indexOf(column.title) === titles.lastIndexOf(column.title);
+    return alone || !column.key.startsWith("config.") ? column : { ...column, title: column.key };
   });
 }
 

@@ -31,11 +31,6 @@ export function button(
   return made;
 }
 
-/** A link within the pages, or to elsewhere. */
-export function link(words: string | Node, href: string, attributes: Record<string, string> = {}) {
-  return h("a", { href, ...attributes }, words);
-}
-
 export interface Field {
   readonly element: HTMLElement;
   readonly input: HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;

@@ -14,6 +14,7 @@ import { tokensPage } from "./tokens_page.ts";
 
 const router = new Router<View>({
   "/": { audience: "user", show: projectsPage },
+  "/projects": { audience: "user", show: projectsPage },
   "/projects/:name": { audience: "user", show: runsPage },
   "/projects/:name/members": { audience: "user", show: membersPage },
   "/projects/:name/links": { audience: "user", show: sharesPage },

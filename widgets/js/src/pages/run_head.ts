@@ -11,6 +11,7 @@ import { openShareDialog } from "./sharing.ts";
 /** What stands above the panel: labels, and what can be done. */
 export class RunHead {
   readonly element = h("div", { class: "run-head" });
+  private readonly title = h("h1", { class: "unseen" });
   private readonly tags = h("div", { class: "chips" });
   private readonly notes = h("p", { class: "notes" });
 
@@ -35,7 +36,7 @@ export class RunHead {
       ] as const;
       actions.append(menuButton(opener, items, life));
     }
-    this.element.append(h("div", { class: "run-labels" }, this.tags, this.notes), actions);
+    this.element.append(this.title, h("div", { class: "run-labels" }, this.tags, this.notes), actions);
     this.draw();
   }
 
@@ -60,6 +61,7 @@ export class RunHead {
       { words: name || id },
     );
     this.tags.replaceChildren(...tags.map((tag) => h("span", { class: "chip" }, tag)));
+    setText(this.title, name || id);
     setText(this.notes, notes);
     this.notes.title = notes;
     this.tags.hidden = !tags.length;
