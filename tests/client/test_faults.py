@@ -27,8 +27,8 @@ from runcast.recorder.replication import Replication
 from runcast.store import connection
 from runcast.store.remote import RemoteStore
 
-KILLS = int(os.environ.get("RUNCAST_TEST_KILLS", "3"))
-PAUSE = 600 / KILLS if KILLS >= 50 else 1.0
+KILLS = int(os.environ.get("RUNCAST_TEST_KILLS", "2"))
+PAUSE = 600 / KILLS if KILLS >= 50 else 0.8
 """Seconds between two kills, on average."""
 
 TRAIN = """
@@ -182,7 +182,7 @@ def test_a_network_that_fails_loses_and_repeats_nothing(new_run, local, server, 
             failures += 1
         replication.reconnect()
 
-    for step in range(40):
+    for step in range(30):
         run.log("train", step, loss=1 / (step + 1), acc=float(step))
         run.log(f"source{step % 7}", step, loss=0.5)
         run.print("x" * 500 * step)
@@ -190,7 +190,7 @@ def test_a_network_that_fails_loses_and_repeats_nothing(new_run, local, server, 
             local.put(run.id, f"saved/{step}.bin", os.urandom(60_000))
         attempt()
     run.finish()
-    for _ in range(30):
+    for _ in range(15):
         attempt()
     network.calm = True
     monkeypatch.setattr(connection, "ANSWER", 20.0)
