@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from runcast.store.remote import RemoteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 TIMES = max(1, int(os.environ.get("RUNCAST_TEST_KILLS", "1")) // 5)
 RUNS = 3
@@ -106,30 +107,30 @@ class Cluster:
     def remote(self) -> RemoteStore:
         return RemoteStore(self.balancer.url, self.servers[0].token, patience=0.0)
 
-    # What fails, and is mended.
+    # What fails, and is mended when somebody has noticed.
 
-    @property
-    def faults(self) -> list[Callable[[], None]]:
-        return [self.kill_a_server, self.crash_postgresql, self.fail_the_bucket, self.silence_the_bucket]
-
-    def kill_a_server(self) -> None:
+    @contextmanager
+    def killed_server(self) -> Iterator[None]:
         server = self.chance.choice(self.servers)
         server.kill()
-        time.sleep(self.chance.uniform(0.0, 0.3))
+        yield
         server.start()
 
-    def crash_postgresql(self) -> None:
+    @contextmanager
+    def crashed_postgresql(self) -> Iterator[None]:
         self.postgresql.stop(crash=True)
-        time.sleep(self.chance.uniform(0.0, 0.3))
+        yield
         self.postgresql.start()
 
-    def fail_the_bucket(self) -> None:
-        with self.s3.failing(500):
-            time.sleep(1.0)
+    def failing_bucket(self) -> AbstractContextManager[None]:
+        return self.s3.failing(500)
 
-    def silence_the_bucket(self) -> None:
-        with self.s3.failing(0):
-            time.sleep(1.5)
+    def silent_bucket(self) -> AbstractContextManager[None]:
+        return self.s3.failing(0)
+
+    @property
+    def faults(self) -> list[Callable[[], AbstractContextManager[None]]]:
+        return [self.killed_server, self.crashed_postgresql, self.failing_bucket, self.silent_bucket]
 
 
 @pytest.fixture
@@ -205,10 +206,13 @@ def test_whatever_fails_every_byte_is_there_once(cluster, local, new_run, is_sam
     try:
         for fault in TIMES * cluster.faults:
             time.sleep(cluster.chance.uniform(0.3, 0.8))
-            before = len(failures)
-            fault()
-            time.sleep(0.3)
-            assert len(failures) > before, f"nobody noticed: {fault.__name__}"
+            before, deadline = len(failures), time.monotonic() + 20
+            with fault():
+                while len(failures) == before:
+                    assert problems == []
+                    assert time.monotonic() < deadline, f"nobody noticed: {fault.__name__}"
+                    time.sleep(0.02)
+                time.sleep(cluster.chance.uniform(0.0, 0.5))
     finally:
         stop.set()
         for thread in threads:
