@@ -31,7 +31,7 @@ __all__ = ["FILE_AT", "Change", "fold_due"]
 MOST_GROUPS = 32
 """Groups of appends that are kept as they came: readers look into each of them."""
 
-MOST_POINTS = 20_000
+MOST_POINTS = 50_000
 """Points that are kept in them."""
 
 MOST_AGE = 60.0
