@@ -85,13 +85,13 @@ class Load:
         )
 
     async def _record(self, run: str, start: float, steps_each: int) -> None:
-        connection, probe = await self._connect(), await self._connect()
+        connection = await self._connect()
         size, probes = 0, set()
         for number, piece in enumerate(self._pieces):
             await asyncio.sleep(max(0.0, start + number * self._every - time.monotonic()))
             begun = time.monotonic()
             if random.random() < PROBES and not probes:
-                task = asyncio.create_task(self._watch(probe, run, (number + 1) * steps_each - 1, begun))
+                task = asyncio.create_task(self._watch(run, (number + 1) * steps_each - 1, begun))
                 probes.add(task)
                 task.add_done_callback(probes.discard)
             size = await self._send(connection, run, size, piece)
@@ -111,7 +111,8 @@ class Load:
             assert said == {"size": size + len(piece)}, said
             return said["size"]
 
-    async def _watch(self, connection: Connection, run: str, step: int, begun: float) -> None:
+    async def _watch(self, run: str, step: int, begun: float) -> None:
+        connection = await self._connect()  # a server does not keep those that ask nothing
         while True:
             _, answer = await connection.request("GET", f"/runs/{run}/series", self._token)
             series = json.loads(answer).get("series")
