@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "recorder": {"store", "run", "events", "errors", "settings", "credentials"},
     "client": {"store", "logdir", "run", "events", "errors", "settings", "credentials"},
     "server": {"store", "run", "events", "errors", "settings"},
-    "cli": {"client", "credentials", "server", "recorder", "store", "run", "events", "errors", "settings"},
+    "sync": {"recorder", "store", "run", "events", "errors", "settings", "credentials"},
+    "cli": {"sync", "client", "credentials", "server", "recorder", "store", "run", "events", "errors", "settings"},
 }
 HEAVY = (
     "numpy",
