@@ -21,7 +21,18 @@ MAY_IMPORT = {
     "client": {"store", "logdir", "run", "events", "errors", "settings", "credentials"},
     "server": {"store", "run", "events", "errors", "settings"},
     "sync": {"recorder", "store", "run", "events", "errors", "settings", "credentials"},
-    "cli": {"sync", "client", "credentials", "server", "recorder", "store", "run", "events", "errors", "settings"},
+    "cli": {
+        "sync",
+        "client",
+        "credentials",
+        "server",
+        "recorder",
+        "store",
+        "run",
+        "events",
+        "errors",
+        "settings",
+    },
 }
 HEAVY = (
     "numpy",

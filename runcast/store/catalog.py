@@ -9,9 +9,10 @@ from sqlalchemy import bindparam, func, select
 
 from runcast.errors import RunNotFound, StoreError
 from runcast.run.record import RunRecord
+from runcast.run.trials import FACT as TRIALS_FACT
 from runcast.run.trials import config_with
 from runcast.store import journal, schema
-from runcast.store.fields import refill
+from runcast.store.fields import LABELS, PUT_FIELD, PUT_METRIC, SUMMARY, field_rows, metric_rows, refill, said
 from runcast.store.finding import find, is_stale
 from runcast.store.paths import check_run_id
 from runcast.store.protocol import RunPage
@@ -19,14 +20,14 @@ from runcast.store.upsert import Upsert
 from runcast.store.writer import WORDS, not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
     from runcast.store.change import Change
     from runcast.store.database import Database
     from runcast.store.places import RunFiles
-    from runcast.store.protocol import Facts, RunQuery
+    from runcast.store.protocol import Facts, FileRecord, RunQuery
     from runcast.store.writer import Writer
 
 __all__ = ["CRASHED_AFTER", "EDITABLE", "Catalog"]
@@ -65,7 +66,36 @@ class Catalog:
 
     def create(self, run: RunRecord) -> None:
         """See `Store.create`. Raises `RunNotFound` for a run that was deleted for good: it does not come back."""
-        check_run_id(run.id)
+        if self.create_all([run]).get(run.id) is None:
+            raise RunNotFound(f"run {run.id} was deleted from this store for good: record another one")
+
+    def create_all(self, runs: Sequence[RunRecord]) -> dict[str, bool]:
+        """See `LocalStore.create_all`."""
+        found: dict[str, bool] = {}
+        fields: list[Any] = []
+        metrics: list[Any] = []
+        with self._database.write() as connection:
+            mark = connection.scalar(select(self._database.backend.next_mark)) or 1
+            for run in sorted(runs, key=lambda run: check_run_id(run.id)):
+                pulse = {"run": run.id, "change": mark, "heartbeat": run.heartbeat}
+                counted = {"preserve_rowcount": True}
+                if connection.execute(_ADD_PULSE.on(connection), pulse, execution_options=counted).rowcount:
+                    found[run.id] = True
+                    self._make(connection, run)
+                    config = config_with(run.config, run.facts)
+                    fields += field_rows(run.id, run.project, config, run.facts)
+                    metrics += metric_rows(run.id, run.project, {}, said(run.facts))
+                elif connection.execute(_ROW, {"of_run": run.id}).first() is not None:
+                    found[run.id] = False
+                    self._files.make(run.id)
+            for statement, rows in ((PUT_METRIC, metrics), (PUT_FIELD, fields)):
+                if rows:
+                    connection.execute(statement.on(connection), rows)
+        for run_id in [run_id for run_id, is_new in found.items() if is_new]:
+            self._writer.made(run_id, mark)
+        return found
+
+    def _make(self, connection: Connection, run: RunRecord) -> None:
         row = {
             "id": run.id,
             "project": run.project,
@@ -73,53 +103,53 @@ class Catalog:
             "state": run.state,
             "created": run.created,
             "ended": run.ended,
-            "config": _dump(run.config),
-            "facts": _dump(run.facts),
         }
-        with self._database.write() as connection:
-            mark = connection.scalar(select(self._database.backend.next_mark))
-            pulse = {"run": run.id, "change": mark, "heartbeat": run.heartbeat}
-            counted = {"preserve_rowcount": True}
-            if connection.execute(_ADD_PULSE.on(connection), pulse, execution_options=counted).rowcount:
-                said = {**row, "config": run.config, "facts": run.facts, "heartbeat": run.heartbeat}
-                self._files.make(run.id)
-                self._files.journal(connection, run.id, journal.created(said, self._clock()))
-                connection.execute(_ADD_RUN.on(connection), row)
-                refill(connection, [run.id])
-            elif connection.execute(_ROW, {"of_run": run.id}).first() is None:
-                raise RunNotFound(f"run {run.id} was deleted from this store for good: record another one")
-            else:
-                self._files.make(run.id)
+        values = {**row, "config": run.config, "facts": run.facts, "heartbeat": run.heartbeat}
+        self._files.make(run.id)
+        self._files.journal(connection, run.id, journal.created(values, self._clock()))
+        row |= {"config": _dump(run.config), "facts": _dump(run.facts)}
+        connection.execute(_ADD_RUN.on(connection), row)
 
     def update(self, run: str, facts: Facts) -> None:
         """See `Store.update`. A heartbeat lets a run that was reported as crashed run again."""
         with self._writer.changing(run, alive=facts.heartbeat) as change:
-            row = self.row(change.connection, run)
-            edited = set(json.loads(row.edited))
-            values: dict[str, Any] = {}
-            for name in ("name", "project", "state", "ended"):
-                if (value := getattr(facts, name)) is not None and (facts.edit or name not in edited):
-                    values[name] = value
-            if facts.config:
-                values["config"] = _dump({**json.loads(row.config), **facts.config})
-            if facts.state == "running":
-                values["ended"] = None
-            said = {name: fact for name, fact in facts.facts.items() if facts.edit or name not in edited}
-            if said:
-                merged = {**json.loads(row.facts), **said}
-                values["facts"] = _dump({name: fact for name, fact in merged.items() if fact is not None})
-            if facts.edit:
-                edited |= {name for name in EDITABLE if getattr(facts, name) is not None}
-                edited |= {name for name in EDITABLE_FACTS if name in facts.facts}
-                values["edited"] = json.dumps(sorted(edited))
-            if facts.ended is not None:
-                change.fold()
-            values = {name: value for name, value in values.items() if value != getattr(row, name)}
-            self._journal(change, run, facts, row, values)
-            if values:
-                change.connection.execute(schema.run.update().where(_run.id == run).values(values))
-            if values.keys() & {"project", "config", "facts"}:
-                self._refill(change, run)
+            self._update(change, run, facts)
+
+    def note_all(self, notes: Mapping[str, tuple[Sequence[FileRecord], Facts]]) -> None:
+        """See `LocalStore.note_all`."""
+        with self._writer.changing_several(list(notes)) as changes:
+            for run, (files, facts) in notes.items():
+                if run in changes:
+                    self._writer.describe_in(changes[run], run, files)
+                    self._update(changes[run], run, facts)
+
+    def _update(self, change: Change, run: str, facts: Facts) -> None:
+        row = self.row(change.connection, run)
+        edited = set(json.loads(row.edited))
+        values: dict[str, Any] = {}
+        for name in ("name", "project", "state", "ended"):
+            if (value := getattr(facts, name)) is not None and (facts.edit or name not in edited):
+                values[name] = value
+        if facts.config:
+            values["config"] = _dump({**json.loads(row.config), **facts.config})
+        if facts.state == "running":
+            values["ended"] = None
+        said = {name: fact for name, fact in facts.facts.items() if facts.edit or name not in edited}
+        if said:
+            merged = {**json.loads(row.facts), **said}
+            values["facts"] = _dump({name: fact for name, fact in merged.items() if fact is not None})
+        if facts.edit:
+            edited |= {name for name in EDITABLE if getattr(facts, name) is not None}
+            edited |= {name for name in EDITABLE_FACTS if name in facts.facts}
+            values["edited"] = json.dumps(sorted(edited))
+        if facts.ended is not None:
+            change.fold()
+        values = {name: value for name, value in values.items() if value != getattr(row, name)}
+        self._journal(change, run, facts, row, values)
+        if values:
+            change.connection.execute(schema.run.update().where(_run.id == run).values(values))
+        if "project" in values or _findable(row, values) != _findable(row, {}):
+            self._refill(change, run)
 
     def run(self, run: str) -> RunRecord:
         """See `Store.run`."""
@@ -239,6 +269,13 @@ class Catalog:
             facts,
             row.trashed,
         )
+
+
+def _findable(row: Any, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what runs are found and ordered by, of a row with new values."""
+    facts = json.loads(values.get("facts", row.facts))
+    labels = [facts.get(name) for name in (SUMMARY, TRIALS_FACT, "tags", *LABELS)]
+    return (values.get("config", row.config), *labels)
 
 
 def _dump(values: dict[str, Any]) -> str:

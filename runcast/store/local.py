@@ -118,6 +118,17 @@ class LocalStore:
         """See `Store.create`. Raises `RunNotFound` for a run that was deleted for good: it does not come back."""
         self._catalog.create(run)
 
+    def create_all(self, runs: Sequence[RunRecord]) -> Mapping[str, bool]:
+        """Make several runs known, in one transaction; return by id whether each is new. Those deleted for good are left out."""
+        return self._catalog.create_all(runs)
+
+    def note_all(self, notes: Mapping[str, tuple[Sequence[FileRecord], Facts]]) -> None:
+        """Describe files (see `describe`) and change facts (see `update`) of several runs in one transaction.
+
+        Runs that are not there are left out.
+        """
+        self._catalog.note_all(notes)
+
     def update(self, run: str, facts: Facts) -> None:
         """See `Store.update`. A heartbeat lets a run that was reported as crashed run again."""
         self._catalog.update(run, facts)

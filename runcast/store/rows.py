@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADD_CHUNK",
+    "ADD_FILE",
     "ADD_RECENT",
+    "ADD_SERIES",
     "ADD_SUMMARY",
     "ADD_TAIL",
     "DROP_CHUNKS",
@@ -40,6 +42,8 @@ DROP_CHUNKS = schema.chunk.delete().where(
     _chunk.seq >= bindparam("from_seq"),
 )
 ADD_CHUNK = schema.chunk.insert()
+ADD_FILE = schema.file.insert()
+ADD_SERIES = schema.series.insert()
 ADD_SUMMARY = schema.summary.insert()
 DROP_RECENT = schema.recent.delete().where(schema.recent.c.run == bindparam("of_run"))
 ADD_RECENT = schema.recent.insert()
@@ -57,6 +61,8 @@ SET_FILE = (
 )
 
 _ORDER = (
+    ADD_FILE,
+    ADD_SERIES,
     DROP_CHUNKS,
     ADD_CHUNK,
     PUT_PART,

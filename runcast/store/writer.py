@@ -20,7 +20,7 @@ from runcast.store.database import is_unreachable
 from runcast.store.files import PIECE
 from runcast.store.forward import Growth
 from runcast.store.history import read_file
-from runcast.store.memory import Memories
+from runcast.store.memory import Memories, RunMemory
 from runcast.store.metrics import write_metrics
 from runcast.store.paths import FilePath
 from runcast.store.protocol import Appended, OffsetMismatch
@@ -190,6 +190,7 @@ class Writer:
                 file.size = file.synced = new.size
                 file.unsynced_crc = 0
                 change.write(file)
+                change.rows.flush()
                 new.note(change.connection, file.id)
                 self._cursors.pop((run, path), None)
             new.committed()
@@ -200,11 +201,26 @@ class Writer:
         for each in described:
             FilePath.parse(each.path)
         with self.changing(run) as change:
-            self._journal_words(change, run, described)
-            for each in described:
-                row = {"of_run": run, "of_file": change.file(each.path).id}
-                row |= {"new_source_path": each.source_path, "new_source_size": each.source_size}
-                change.connection.execute(_DESCRIBE, {**row, "new_state": each.state, "new_why": each.why})
+            self.describe_in(change, run, described)
+
+    def describe_in(self, change: Change, run: str, described: Sequence[FileRecord]) -> None:
+        """Do what `describe` does, in a transaction."""
+        if not described:
+            return
+        self._journal_words(change, run, described)
+        rows = []
+        for each in described:
+            row = {"of_run": run, "of_file": change.file(each.path).id}
+            row |= {"new_source_path": each.source_path, "new_source_size": each.source_size}
+            rows.append({**row, "new_state": each.state, "new_why": each.why})
+        change.rows.flush()
+        change.connection.execute(_DESCRIBE, rows)
+
+    def made(self, run: str, mark: int) -> None:
+        """Take note that a run was just made, and given this mark: there is nothing of it that would have to be read."""
+        with self._lock:
+            self._memories.take(run)
+            self._memories.keep(run, RunMemory.of_new(mark))
 
     def _journal_words(self, change: Change, run: str, described: Sequence[FileRecord]) -> None:
         """Journal what became of sources, but for their sizes, which change all the time."""
@@ -393,10 +409,15 @@ class Writer:
                 place = FilePath.parse(path)
             except StoreError as error:
                 raise _Refused(error) from error
-            with self._database.read() as connection:
-                if connection.scalar(select(_run.id).where(_run.id == run)) is None:
-                    raise not_found(run)
-                row = read_file(connection, run, path)
+            memory = self._memories.of(run)
+            row: Any = None
+            if memory is None or memory.numbers is None:  # otherwise all of it is remembered
+                with self._database.read() as connection:
+                    if connection.scalar(select(_run.id).where(_run.id == run)) is None:
+                        raise not_found(run)
+                    row = read_file(connection, run, path)
+            elif (known := memory.files.get(path)) is not None:
+                row = known
             found = _Cursor(place, 0 if row is None else row.size, time.monotonic())
             if row is not None and not self._files.is_intact(run, path, row):
                 found.size = self._rebuild(run, path, place, row)

@@ -35,6 +35,9 @@ WORTH = 4 << 20
 TOLD = 0.1
 """Seconds between two words of a process about how far it is."""
 
+MOST_RUNS, MOST_BYTES = 16, 8 << 20
+"""Runs, and their bytes, that share transactions."""
+
 MOST_CRASHES = 3
 """Times that processes may be killed before the rest is brought without them."""
 
@@ -80,8 +83,22 @@ def _bring_here(
     runs: Sequence[Planned], to: Destination, terms: Terms, moved: Callable[[int, int], None]
 ) -> Iterator[Brought]:
     with to.open() as store:
-        for run in runs:
-            yield bring(run, store, terms, moved)
+        for several in _grouped(runs):
+            yield from bring(several, store, terms, moved)
+
+
+def _grouped(runs: Sequence[Planned]) -> Iterator[list[Planned]]:
+    """Yield runs that share transactions: small ones."""
+    several: list[Planned] = []
+    size = 0
+    for run in runs:
+        if several and (size + run.size > MOST_BYTES or len(several) == MOST_RUNS):
+            yield several
+            several, size = [], 0
+        several.append(run)
+        size += run.size
+    if several:
+        yield several
 
 
 class _Pool:
@@ -104,14 +121,14 @@ class _Pool:
 
     def bring(self, runs: Sequence[Planned]) -> Iterator[Brought]:
         """Yield what became of each. Raises `BrokenProcessPool`."""
-        waiting = list(reversed(runs))
-        at_work: set[Future[Brought]] = set()
+        waiting = list(_grouped(runs))[::-1]
+        at_work: set[Future[list[Brought]]] = set()
         while waiting or at_work:
             while waiting and len(at_work) < 2 * self._jobs:
                 at_work.add(self._executor.submit(_bring, waiting.pop()))
             done, at_work = wait(at_work, return_when=FIRST_COMPLETED)
             for each in done:
-                yield each.result()
+                yield from each.result()
 
     def close(self) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)
@@ -152,9 +169,9 @@ def _begin(to: Destination, terms: Terms, told: Any) -> None:
     _worker.store, _worker.terms, _worker.told = to.open(), terms, told
 
 
-def _bring(run: Planned) -> Brought:
+def _bring(several: list[Planned]) -> list[Brought]:
     try:
-        return bring(run, _worker.store, _worker.terms, _worker.moved)
+        return bring(several, _worker.store, _worker.terms, _worker.moved)
     finally:
         _worker.tell()
 

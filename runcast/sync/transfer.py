@@ -1,4 +1,4 @@
-"""One planned run into a store: what is there already is found out, and only what is missing is brought.
+"""Planned runs into a store: what is there already is found out, and only what is missing is brought.
 
 The store's sizes are the truth. So bringing a run again changes nothing, bringing a grown one adds what is new, and one that was
 broken off anywhere goes on where it got to.
@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from runcast.errors import AccessDenied, RunNotFound, ServerUnreachable, StoreError
+from runcast.errors import RunNotFound, StoreError
 from runcast.recorder.trials import Trials
 from runcast.run.record import RunRecord
 from runcast.store.protocol import Facts, OffsetMismatch
 from runcast.sync.flow import CHUNK, Flow
+from runcast.sync.together import Grow, Make, Note, do_together
 from runcast.sync.whole import put_whole
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from runcast.store.protocol import Append, Appended, FileRecord, Store
     from runcast.sync.plan import Member, Planned
+    from runcast.sync.together import Work
     from runcast.sync.whole import Put
 
 __all__ = ["FACT", "Brought", "LeftOut", "Terms", "bring", "run_id"]
@@ -92,20 +94,23 @@ def run_id(key: str, number: int = 1) -> str:
     )
 
 
-def bring(planned: Planned, store: Store, terms: Terms, moved: Callable[[int, int], None]) -> Brought:
-    """Bring what a store lacks of a run. Raises nothing that is the run's own.
+def bring(
+    several: Sequence[Planned], store: Store, terms: Terms, moved: Callable[[int, int], None]
+) -> list[Brought]:
+    """Bring what a store lacks of some runs, in transactions that they share. Raises nothing that is a run's own.
 
     Raises `ServerUnreachable` and `AccessDenied`, which other runs would meet as well. `moved` is called with the bytes and events
     that have just been brought, or are found to be there (bytes of the source, 0 events).
     """
-    brought = Brought(planned.key, terms.name or planned.name)
-    try:
-        _Bringing(planned, store, terms, moved, brought).go()
-    except (ServerUnreachable, AccessDenied):
-        raise
-    except StoreError as error:
-        brought.outcome, brought.why = "failed", str(error)
-    return brought
+    found = []
+    works: list[Work] = []
+    for planned in several:
+        brought = Brought(planned.key, terms.name or planned.name)
+        found.append(brought)
+        works.append(_Bringing(planned, store, terms, moved, brought).work())
+    for number, error in do_together(works, store).items():
+        found[number].outcome, found[number].why = "failed", str(error)
+    return found
 
 
 class _Bringing:
@@ -130,16 +135,16 @@ class _Bringing:
         self._decoded = True
         """Whether the store has told what it decoded: one that is far away does not."""
 
-    def go(self) -> None:
-        """Do all of it. Raises `StoreError`."""
-        self._find()
+    def work(self) -> Work:
+        """Do all of it; what is asked of the store together with other runs is yielded. Raises `StoreError`."""
+        yield from self._find()
         if self._brought.outcome == "trashed":
             return
         run, brought = self._brought.id, self._brought
         said = self._said()
         self._trials = Trials(fresh=self._record is None)
         flows = self._flows()
-        self._append(flows)
+        yield from self._append(flows)
         puts = []
         for put in put_whole(self._planned.whole, self._store, run, said.get("whole", {})):
             puts.append(put)
@@ -152,9 +157,9 @@ class _Bringing:
         }
         if now != said:
             self._measure(flows)
-            self._tell(flows, puts, now)
+            yield self._note(flows, puts, now)
         elif self._terms.project is not None or self._terms.name is not None:
-            self._store.update(run, Facts(name=self._terms.name, project=self._terms.project))
+            yield Note(run, (), Facts(name=self._terms.name, project=self._terms.project))
         brought.files = len(flows) + len(puts)
         brought.left_out += [
             LeftOut(flow.address, flow.left_out, flow.is_trouble) for flow in flows if flow.left_out
@@ -167,41 +172,39 @@ class _Bringing:
 
     # Which run it is
 
-    def _find(self) -> None:
+    def _find(self) -> Work:
         """Find the run that the store has of this plan, or make one."""
-        if self._terms.id is not None:
-            self._take(self._terms.id)
-            return
+        wanted = self._terms.id
         for number in range(1, MOST_TRIES):
-            if self._take(run_id(self._planned.key, number)):
+            run = self._brought.id = wanted or run_id(self._planned.key, number)
+            is_new = yield Make(self._new(run))
+            if is_new:
+                self._brought.outcome = "new"
                 return
-        raise StoreError(
-            f"{self._planned.name}: the store has {MOST_TRIES} other runs of this folder; give it an --id"
-        )
+            if is_new is None and wanted is not None:
+                raise RunNotFound(f"run {run} was deleted from this store for good: choose another --id")
+            if is_new is not None and self._is_mine(run):
+                return
+        raise StoreError(f"the store has {MOST_TRIES} other runs of this folder; give it an --id")
 
-    def _take(self, run: str) -> bool:
-        """Whether the run of this id is this one: it holds one of these files, or none, or is made now."""
-        self._brought.id = run
-        try:
-            self._record = self._store.run(run)
-        except RunNotFound:
-            return self._make(run)
-        if self._record.trashed is not None:
+    def _is_mine(self, run: str) -> bool:
+        """Whether the run that is there is this one: it holds one of these files, or none."""
+        record = self._store.run(run)
+        if record.trashed is not None:
             self._brought.outcome = "trashed"
             self._brought.why = f"it is in the trash: `runcast restore {run}` takes it out"
             return True
-        self._known = {file.path: file for file in self._store.files(run)}
+        known = {file.path: file for file in self._store.files(run)}
         members = (*self._planned.events, *self._planned.whole)
-        mine = (
-            self._terms.id is not None or not self._known or any(each.path in self._known for each in members)
-        )
-        if mine:
-            self._brought.name = self._terms.name or self._record.name
-        return mine
+        if self._terms.id is None and known and not any(each.path in known for each in members):
+            return False
+        self._record, self._known = record, known
+        self._brought.name = self._terms.name or record.name
+        return True
 
-    def _make(self, run: str) -> bool:
+    def _new(self, run: str) -> RunRecord:
         created = self._planned.created or time.time()
-        record = RunRecord(
+        return RunRecord(
             run,
             self._terms.project or self._terms.usual_project,
             self._terms.name or self._planned.name,
@@ -210,15 +213,6 @@ class _Bringing:
             ended=created,
             facts={"host": self._planned.host} if self._planned.host else {},
         )
-        try:
-            self._store.create(record)
-        except RunNotFound:  # it was deleted for good: that one does not come back
-            if self._terms.id is not None:
-                raise
-            return False
-        self._brought.outcome = "new"
-        self._record, self._known = None, {}
-        return True
 
     def _said(self) -> dict[str, Any]:
         """Return what was said of the run when it was brought last."""
@@ -249,7 +243,7 @@ class _Bringing:
             number += 1
             path = f"{member.path}~{number}"
 
-    def _append(self, flows: list[Flow]) -> None:
+    def _append(self, flows: list[Flow]) -> Work:
         waiting = [flow for flow in flows if not flow.is_done]
         while waiting:
             batch: list[tuple[Flow, Append]] = []
@@ -264,25 +258,11 @@ class _Bringing:
                 room -= len(append.data)
                 if room < CHUNK:
                     break
-            self._append_batch(batch)
+            if batch:
+                answers = yield Grow(self._brought.id, [append for _, append in batch])
+                for (flow, _), answer in zip(batch, answers, strict=True):
+                    self._answered(flow, answer)
             waiting = [flow for flow in waiting if not flow.is_done]
-
-    def _append_batch(self, batch: Sequence[tuple[Flow, Append]]) -> None:
-        if not batch:
-            return
-        answers: Sequence[Appended | OffsetMismatch | StoreError]
-        try:
-            answers = self._store.append_all(self._brought.id, [append for _, append in batch])
-        except (ServerUnreachable, AccessDenied, RunNotFound):
-            raise
-        except StoreError as error:
-            if len(batch) > 1:  # nobody knows for whose sake
-                for each in batch:
-                    self._append_batch([each])
-                return
-            answers = [error]
-        for (flow, _), answer in zip(batch, answers, strict=True):
-            self._answered(flow, answer)
 
     def _answered(self, flow: Flow, answer: Appended | OffsetMismatch | StoreError) -> None:
         if isinstance(answer, StoreError):
@@ -320,16 +300,10 @@ class _Bringing:
             times = [each.last_wall_time for each in self._store.series(run)]
             self._last = max([self._last, *(time for time in times if not math.isnan(time))])
 
-    def _tell(self, flows: list[Flow], puts: list[Put], now: dict[str, Any]) -> None:
-        run = self._brought.id
-        words = [flow.record() for flow in flows if flow.is_news] + [
-            put.record() for put in puts if put.new or put.why
-        ]
-        if words:
-            self._store.describe(run, *words)
-        self._trials.note(self._store, run)
+    def _note(self, flows: list[Flow], puts: list[Put], now: dict[str, Any]) -> Note:
+        words = [flow.record() for flow in flows if flow.is_news]
+        words += [put.record() for put in puts if put.new or put.why]
+        self._trials.note(self._store, self._brought.id)
         ended = max(self._last, self._planned.created)
-        facts = {FACT: now}
-        self._store.update(
-            run, Facts(self._terms.name, self._terms.project, "synced", ended or None, facts=facts)
-        )
+        facts = Facts(self._terms.name, self._terms.project, "synced", ended or None, facts={FACT: now})
+        return Note(self._brought.id, words, facts)

@@ -103,7 +103,11 @@ class _Archive:
         entries = self._entries()
         found = [entry for path, entry in sorted(entries.items()) if is_recorded(*_parts(path))]
         others = sorted(path for path in entries if not is_recorded(*_parts(path)))
-        return Listing(found, f"the archive, which holds {len(entries)} file{'' if len(entries) == 1 else 's'}", [] if found else others)
+        return Listing(
+            found,
+            f"the archive, which holds {len(entries)} file{'' if len(entries) == 1 else 's'}",
+            [] if found else others,
+        )
 
     def _entries(self) -> dict[str, Entry]:
         raise NotImplementedError
