@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sqlalchemy import bindparam
 
@@ -27,6 +27,7 @@ __all__ = [
     "PUT_PART",
     "SET_FILE",
     "SET_SPAN",
+    "NotConnectedError",
     "Numbered",
     "Rows",
 ]
@@ -76,6 +77,17 @@ _ORDER = (
 """Merged chunks go before the one that takes their place comes; what is recent goes before numbers begin anew."""
 
 
+class NotConnectedError(Exception):
+    """What was to be worked out ahead of a transaction has to read the database."""
+
+
+class _Unconnected:
+    """Stands where there is no connection yet."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotConnectedError(name)
+
+
 class Numbered(NamedTuple):
     """The files (id, path) and series (id, root, source, tag, plugin) of a run that got their numbers in a transaction."""
 
@@ -95,6 +107,21 @@ class Rows:
         self._gathered: dict[Executable | Upsert, list[dict[str, Any]]] = {
             statement: [] for statement in _ORDER
         }
+
+    @classmethod
+    def ahead(cls) -> Rows:
+        """Return rows to be gathered before the transaction begins; whatever would have to read raises `NotConnectedError`."""
+        return cls(cast("Connection", _Unconnected()))
+
+    def take(self, others: Rows) -> None:
+        """Take up rows that were gathered ahead."""
+        for run, series in others.touched.items():
+            self.touched[run] |= series
+        for run, (files, several) in others.numbered.items():
+            self.numbered[run].files.extend(files)
+            self.numbered[run].series.extend(several)
+        for statement, rows in others._gathered.items():
+            self._gathered[statement] += rows
 
     def add(self, statement: Executable | Upsert, rows: Iterable[dict[str, Any]]) -> None:
         """Gather rows for one of this module's statements."""

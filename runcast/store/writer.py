@@ -24,7 +24,7 @@ from runcast.store.memory import Memories, RunMemory
 from runcast.store.metrics import write_metrics
 from runcast.store.paths import FilePath
 from runcast.store.protocol import Appended, OffsetMismatch
-from runcast.store.rows import Rows
+from runcast.store.rows import NotConnectedError, Rows
 from runcast.store.types import Real
 
 if TYPE_CHECKING:
@@ -353,17 +353,39 @@ class Writer:
 
     def _index(self, arrived: Mapping[str, _Arrived]) -> None:
         """Index bytes that are in place, of those files that still have the size at which they were appended."""
+        ahead = {run: self._gather_ahead(run, each) for run, each in arrived.items()}
         with self.changing_several(list(arrived), alive=self._clock()) as changes:
             for run, each in arrived.items():
                 if run not in changes:
                     raise not_found(run)
-                self._grow(run, changes[run], each)
+                rows = ahead[run]
+                if rows is not None and changes[run].memory.numbers is not None:  # nobody else has changed it
+                    changes[run].rows.take(rows)
+                else:
+                    self._grow(run, changes[run], each)
             fold_due(changes.values())
         for each in arrived.values():
             for arrival in each.arrivals:
                 answer = each.answers[arrival.number]
                 assert not isinstance(answer, StoreError)
                 arrival.cursor.size = answer.size
+
+    def _gather_ahead(self, run: str, arrived: _Arrived) -> Rows | None:
+        """Work out the rows of a run that was just made, of which nothing has to be read: others can write meanwhile.
+
+        None where that is not possible.
+        """
+        memory = self._memories.of(run)
+        if memory is None or memory.numbers is None or memory.files or memory.mark is None:
+            return None
+        rows = Rows.ahead()
+        try:
+            self._grow(run, Change(rows, run, memory), arrived)
+        except NotConnectedError:
+            self._memories.take(run)
+            self._memories.keep(run, RunMemory.of_new(memory.mark))
+            return None
+        return rows
 
     def _grow(self, run: str, change: Change, arrived: _Arrived) -> None:
         growths = []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from runcast.errors import LogdirError
 from runcast.sync.locations.archive import is_archive, open_archive
+from runcast.sync.locations.bucket import open_bucket
 from runcast.sync.locations.folder import Folder
 
 if TYPE_CHECKING:
@@ -91,9 +92,12 @@ def _locations(given: Sequence[str], without: str, problems: list[tuple[str, str
     folders: defaultdict[Path, list[Path]] = defaultdict(list)
     for text in given:
         try:
+            if _URL.match(text):
+                found.append(open_bucket(text))
+                continue
             paths = _expanded(text)
             found += [open_archive(path) for path in paths if is_archive(path)]
-        except LogdirError as error:  # noqa: PERF203 - a few words
+        except LogdirError as error:
             problems.append((text, str(error).removeprefix(f"{text}: ")))
         else:
             for path in paths:
@@ -115,8 +119,6 @@ def _nothing_in(listing: Listing) -> str:
 
 def _expanded(text: str) -> list[Path]:
     """Return the paths that a path means; a pattern may mean many. Raises `LogdirError` for none."""
-    if _URL.match(text):
-        raise LogdirError(f"{text}: buckets cannot be read yet")
     path = Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - it leaves links alone
     if os.path.lexists(path):
         return [path]

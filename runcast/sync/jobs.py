@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
+from runcast.store.local import LocalStore
 from runcast.sync.locations.archive import Tar, Zip
 from runcast.sync.locations.folder import Folder
 from runcast.sync.transfer import Brought, bring
@@ -115,7 +116,7 @@ class _Pool:
         self._told = context.SimpleQueue()
         self._moved = moved
         self._jobs = jobs
-        self._executor = ProcessPoolExecutor(jobs, context, _begin, (to, terms, self._told))
+        self._executor = ProcessPoolExecutor(jobs, context, _begin, (to, terms, self._told, context.Lock()))
         self._listener = threading.Thread(target=self._listen, name="progress", daemon=True)
         self._listener.start()
 
@@ -165,8 +166,10 @@ class _Worker:
 _worker = _Worker()
 
 
-def _begin(to: Destination, terms: Terms, told: Any) -> None:
+def _begin(to: Destination, terms: Terms, told: Any, turns: Any) -> None:
     _worker.store, _worker.terms, _worker.told = to.open(), terms, told
+    if isinstance(_worker.store, LocalStore):
+        _worker.store.database.turns = turns
 
 
 def _bring(several: list[Planned]) -> list[Brought]:

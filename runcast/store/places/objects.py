@@ -9,7 +9,7 @@ import re
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from runcast.errors import MissingPackage, SettingsError, StoreError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-__all__ = ["SCHEMES", "ObjectGone", "Objects"]
+__all__ = ["SCHEMES", "Listed", "ObjectGone", "Objects"]
 
 SCHEMES = {"s3": "S3", "gs": "Google Cloud Storage", "az": "Azure"}
 """What the address of a bucket begins with."""
@@ -54,7 +54,29 @@ _CREDENTIALS = {
 }  # fmt: skip
 """What says in the environment who we are. Without any of them obstore asks an address of the cloud's own machines."""
 
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": (),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+"""What says in the environment where to find a cloud's interface somewhere else."""
+
+_STATUS = re.compile(r"status code: (\d{3})")
+
 _GOOGLE_LOGIN = Path(".config", "gcloud", "application_default_credentials.json")
+
+
+_AZURE_LOGIN = Path("~", ".azure", "azureProfile.json")
+"""What `az login` leaves."""
+
+
+class Listed(NamedTuple):
+    """An object as it is listed; its `version` is the bucket's (the ETag), and differs for other content."""
+
+    name: str
+    size: int
+    changed: float
+    version: str
 
 
 class ObjectGone(StoreError):
@@ -123,6 +145,15 @@ class Objects:
                 for each in several:
                     yield each["path"][len(self._prefix) :].lstrip("/"), each["size"]
 
+    def listed(self, folder: str) -> Iterator[Listed]:
+        """Yield what there is to say of every object in a folder and the folders below, in no order."""
+        with self._explained("list", folder):
+            for several in self._obstore.list(self._store, self._key(folder), chunk_size=1000):
+                for each in several:
+                    name = each["path"][len(self._prefix) :].lstrip("/")
+                    changed = each["last_modified"].timestamp()
+                    yield Listed(name, each["size"], changed, each.get("e_tag") or f"{changed:.3f}")
+
     def folders(self, folder: str) -> list[str]:
         """Return the names of the folders within a folder, sorted."""
         with self._explained("list", folder):
@@ -146,16 +177,19 @@ class Objects:
 
     def _open(self, scheme: str, bucket: str, options: dict[str, str], *, on_machine: bool) -> Any:
         stores = self._obstore.store
-        if options.get("endpoint", "").startswith("http://"):
-            options["allow_http"] = "true"
+        endpoint = options.get("endpoint") or next(filter(None, map(os.environ.get, _ENDPOINTS[scheme])), "")
+        if endpoint.startswith("http://"):
+            options |= {"allow_http": "true", "endpoint": endpoint}
         client: dict[str, Any] = {"timeout": TIMEOUT, "connect_timeout": CONNECT_TIMEOUT}
         if options.pop("allow_http", "false") == "true":
             client["allow_http"] = True
         retries = {"max_retries": RETRIES, "retry_timeout": RETRY_TIMEOUT}
         provider = None
         if not on_machine and not _knows_who(scheme, options):
-            if scheme == "s3" and os.environ.get("AWS_PROFILE"):
+            if scheme == "s3" and _has_profiles():
                 provider = self._profile()
+            elif scheme == "az" and _AZURE_LOGIN.expanduser().exists():
+                options["use_azure_cli"] = "true"
             else:
                 names = ", ".join(_CREDENTIALS[scheme][:2])
                 raise SettingsError(
@@ -175,7 +209,7 @@ class Objects:
             from obstore.auth.boto3 import Boto3CredentialProvider
         except ImportError as error:
             raise MissingPackage(
-                f"AWS_PROFILE is read with boto3, which is not installed: `pip install boto3` ({error})"
+                f"AWS profiles are read with boto3, which is not installed: `pip install boto3` ({error})"
             ) from error
         return Boto3CredentialProvider()
 
@@ -191,8 +225,14 @@ class Objects:
             if verb == "read" and isinstance(error, (FileNotFoundError, errors.NotFoundError)):
                 raise ObjectGone(f"{what}: there is no such object; somebody else has deleted it") from error
             advice = "check that the bucket is there and can be reached"
-            if isinstance(error, (errors.UnauthenticatedError, errors.PermissionDeniedError)):
+            status = _STATUS.search(str(error))
+            denied = status is not None and status[1] in {"401", "403"}
+            if denied or isinstance(error, (errors.UnauthenticatedError, errors.PermissionDeniedError)):
                 advice = "check the credentials and what they may do"
+            elif verb == "list" and (
+                isinstance(error, errors.NotFoundError) or (status is not None and status[1] == "404")
+            ):
+                advice = "there is no such bucket: check its name, and the account or the endpoint"
             raise StoreError(f"{what} ({_first_line(error)}): {advice}") from error
 
 
@@ -250,6 +290,14 @@ def _knows_who(scheme: str, options: dict[str, str]) -> bool:
         name in options
         for name in ("access_key_id", "account_key", "sas_key", "skip_signature", "service_account")
     )
+
+
+def _has_profiles() -> bool:
+    """Whether there are AWS profiles, as `aws configure` leaves them."""
+    if os.environ.get("AWS_PROFILE"):
+        return True
+    files = (("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config"))
+    return any(Path(os.environ.get(name) or Path.home() / ".aws" / file).exists() for name, file in files)
 
 
 def _first_line(error: BaseException) -> str:
