@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from contextlib import closing
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runcast.cli.words import size
+from runcast.errors import LogdirError, ServerUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +32,12 @@ RUNS_SHOWN = 20
 
 LEFT_OUT_SHOWN = 50
 
+INTERVAL, FAR_INTERVAL = 2.0, 10.0
+"""Seconds between two looks at what is watched; at buckets, where a look is a request for each thousand objects."""
+
+REST = 10.0
+"""How many times as long as a look took the next one waits, at least."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
@@ -41,6 +49,7 @@ class Wishes:
     dry_run: bool = False
     jobs: int | None = None
     as_json: bool = False
+    watch: bool = False
 
 
 @dataclass
@@ -49,6 +58,8 @@ class _Result:
 
     runs: list[Brought] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
+    took: float = 0.0
+    """Seconds."""
 
     @property
     def is_whole(self) -> bool:
@@ -61,16 +72,74 @@ class _Result:
 
 def bring(given: Sequence[str], to: Destination, terms: Terms, wishes: Wishes) -> int:
     """Bring logs to a store, and say how that goes; return the exit code. Raises `RuncastError`."""
+    if wishes.watch:
+        return _watch(given, to, terms, wishes)
+    with closing(_find(given, to, wishes)) as found:
+        runs = _planned(found, terms, wishes)
+        if wishes.dry_run:
+            _show_plan(runs, found, as_json=wishes.as_json)
+            return PARTLY if found.problems else 0
+        result = _bring(runs, found, to, terms, wishes)
+    if wishes.as_json:
+        _print_json(result, to)
+    else:
+        _show(result, to)
+    return 0 if result.is_whole else PARTLY
+
+
+def _watch(given: Sequence[str], to: Destination, terms: Terms, wishes: Wishes) -> int:
+    """Bring what is new again and again, until the user ends it; return the exit code."""
+    whole: dict[str, Any] = {}
+    said: set[str] = set()
+    code = 0
+    try:
+        while True:
+            began = time.monotonic()
+            try:
+                with closing(_find(given, to, wishes)) as found:
+                    found.problems = [each for each in found.problems if str(each) not in said]
+                    runs = [
+                        run for run in _planned(found, terms, wishes) if whole.get(run.key) != run.version
+                    ]
+                    if runs or found.problems:
+                        said.update(str(each) for each in found.problems)
+                        code = _tell(_bring(runs, found, to, terms, wishes), runs, to, wishes, whole)
+                    far = any("://" in location.label for location, _ in found.at)
+            except (LogdirError, ServerUnreachable) as error:
+                far = False
+                if str(error) not in said:
+                    said.add(str(error))
+                    click.echo(f"runcast: {error}; waiting", err=True)
+            took = time.monotonic() - began
+            time.sleep(max(FAR_INTERVAL if far else INTERVAL, REST * took))
+    except KeyboardInterrupt:
+        click.echo("runcast: stopped watching; the same command goes on", err=True)
+        return code
+
+
+def _tell(
+    result: _Result, runs: Sequence[Planned], to: Destination, wishes: Wishes, whole: dict[str, Any]
+) -> int:
+    """Say what a round of watching brought, and note in `whole` which runs it left nothing of."""
+    versions = {run.key: run.version for run in runs}
+    for each in result.runs:
+        if each.outcome != "failed" and not any(left.is_trouble for left in each.left_out):
+            whole[each.key] = versions[each.key]
+    if wishes.as_json:
+        _print_json(result, to, line=True)
+    elif any(run.outcome != "unchanged" for run in result.runs) or not result.is_whole:
+        _show(result, to)
+    return 0 if result.is_whole else PARTLY
+
+
+def _find(given: Sequence[str], to: Destination, wishes: Wishes) -> Found:
     from runcast.sync.find import find
 
     own = os.path.realpath(to.folder / "runs") if to.folder is not None else ""
-    with closing(find(given, wishes.include, wishes.exclude, without=own)) as found:
-        return _bring(found, to, terms, wishes)
+    return find(given, wishes.include, wishes.exclude, without=own)
 
 
-def _bring(found: Found, to: Destination, terms: Terms, wishes: Wishes) -> int:
-    from runcast.cli.progress import Progress
-    from runcast.sync.jobs import bring_all, fitting_jobs
+def _planned(found: Found, terms: Terms, wishes: Wishes) -> list[Planned]:
     from runcast.sync.plan import plan
 
     runs = plan(found.at, wishes.layout)
@@ -79,9 +148,13 @@ def _bring(found: Found, to: Destination, terms: Terms, wishes: Wishes) -> int:
         raise click.UsageError(
             f"{option} is for one run, but {len(runs)} were found: add --one-run, or name one of their folders"
         )
-    if wishes.dry_run:
-        _show_plan(runs, found, as_json=wishes.as_json)
-        return PARTLY if found.problems else 0
+    return runs
+
+
+def _bring(runs: Sequence[Planned], found: Found, to: Destination, terms: Terms, wishes: Wishes) -> _Result:
+    from runcast.cli.progress import Progress
+    from runcast.sync.jobs import bring_all, fitting_jobs
+
     result = _Result(problems=found.problems)
     began = time.monotonic()
     with Progress(len(runs), sum(run.size for run in runs)) as progress:
@@ -96,15 +169,11 @@ def _bring(found: Found, to: Destination, terms: Terms, wishes: Wishes) -> int:
                     f"interrupted: {len(result.runs)} of {len(runs)} runs are there; the same command goes on"
                 )
                 raise
-    took = time.monotonic() - began
-    if wishes.as_json:
-        _print_json(result, to, took)
-    else:
-        _show(result, to, took)
-    return 0 if result.is_whole else PARTLY
+    result.took = time.monotonic() - began
+    return result
 
 
-def _show(result: _Result, to: Destination, took: float) -> None:
+def _show(result: _Result, to: Destination) -> None:
     runs = sorted(result.runs, key=lambda run: run.name)
     changed = [run for run in runs if run.outcome in {"new", "grown"}]
     width = max((len(run.name) for run in changed[:RUNS_SHOWN]), default=0)
@@ -121,7 +190,7 @@ def _show(result: _Result, to: Destination, took: float) -> None:
         click.echo(f"{place}: {why}", err=True)
     if len(told) > LEFT_OUT_SHOWN:
         click.echo(f"… and {len(told) - LEFT_OUT_SHOWN} more: --json lists them all", err=True)
-    click.echo(f"{_counts(runs)}: {_figures(changed, took)}, in {to}")
+    click.echo(f"{_counts(runs)}: {_figures(changed, result.took)}, in {to}")
 
 
 def _counts(runs: Sequence[Brought]) -> str:
@@ -144,7 +213,7 @@ def _figures(changed: Sequence[Brought], took: float) -> str:
     return f"{events:,} events, {size(moved)} in {took:.1f} s"
 
 
-def _print_json(result: _Result, to: Destination, took: float) -> None:
+def _print_json(result: _Result, to: Destination, *, line: bool = False) -> None:
     from runcast.store import shapes
 
     runs = [
@@ -167,9 +236,10 @@ def _print_json(result: _Result, to: Destination, took: float) -> None:
         "whole": result.is_whole,
         "runs": runs,
         "problems": [{"path": place, "why": why} for place, why in result.problems],
-        "seconds": round(took, 3),
+        "seconds": round(result.took, 3),
     }
-    click.echo(shapes.dumps(shape))
+    text = shapes.dumps(shape)
+    click.echo(json.dumps(json.loads(text)) if line else text)
 
 
 def _show_plan(runs: Sequence[Planned], found: Found, *, as_json: bool) -> None:

@@ -84,6 +84,7 @@ def logout(url: str) -> None:
 @click.option(
     "-j", "--jobs", metavar="N", type=click.IntRange(min=1), help="Processes at work (default: what fits)."
 )
+@click.option("--watch", is_flag=True, help="Go on bringing what is new, until interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--all", "everything", is_flag=True, help="Without PATH: also runs that were meant to stay here."
@@ -103,6 +104,7 @@ def sync(
     exclude: tuple[str, ...],
     dry_run: bool,
     jobs: int | None,
+    watch: bool,
     as_json: bool,
     everything: bool,
 ) -> None:
@@ -129,6 +131,7 @@ def sync(
             "--exclude": exclude,
             "--dry-run": dry_run,
             "--jobs": jobs,
+            "--watch": watch,
             "--json": as_json,
         }
         if given := next((option for option, value in options.items() if value), None):
@@ -144,6 +147,8 @@ def sync(
         )
     if one_run and run_per_dir:
         raise click.UsageError("--one-run and --run-per-dir exclude each other")
+    if watch and dry_run:
+        raise click.UsageError("--watch and --dry-run exclude each other")
     if everything:
         raise click.UsageError("--all is for runs of this machine, not for logs")
     from runcast.cli.bringing import Wishes, bring
@@ -152,7 +157,13 @@ def sync(
 
     settings = load_settings(project=project, name=name, id=run_id)
     wishes = Wishes(
-        "one" if one_run else "folder" if run_per_dir else "auto", include, exclude, dry_run, jobs, as_json
+        "one" if one_run else "folder" if run_per_dir else "auto",
+        include,
+        exclude,
+        dry_run,
+        jobs,
+        as_json,
+        watch,
     )
     terms = Terms(
         settings.project if project else None,

@@ -72,9 +72,9 @@ class Planned:
         return sum(member.entry.size for member in (*self.events, *self.whole))
 
     @property
-    def sources(self) -> list[str]:
-        """The folders with event files, relative to the run's."""
-        return sorted({member.source for member in self.events})
+    def version(self) -> tuple[tuple[str, int, str], ...]:
+        """What differs once any of its files has changed, or another has come."""
+        return tuple((each.path, each.entry.size, each.entry.version) for each in (*self.events, *self.whole))
 
 
 @dataclass

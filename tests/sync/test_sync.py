@@ -285,6 +285,38 @@ def test_killed_anywhere_it_goes_on(sync, tmp_path: Path, write) -> None:
     assert len(sources) == 24
 
 
+def test_watching(sync, tmp_path: Path, write) -> None:
+    """`--watch` waits for a folder, brings what grows in it and what is new, each once, and ends well when it is interrupted."""
+    logs = tmp_path / "logs"
+    process = subprocess.Popen(
+        command(sync, logs, "--watch", "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+    def brought() -> dict[str, tuple[str, int]]:
+        return {
+            run["name"]: (run["outcome"], run["events"])
+            for run in json.loads(process.stdout.readline())["runs"]
+        }
+
+    assert "there is no such file or folder" in process.stderr.readline()
+    first = write(tmp_path / "a", 5)
+    (logs / "a").mkdir(parents=True)
+    path = first.rename(logs / "a" / "events.out.tfevents.1690000000.lab.1.0")
+    assert brought() == {"a": ("new", 6)}
+    write(path, 20, first=5)
+    assert brought() == {"a": ("grown", 20)}
+    (logs / "b").mkdir()
+    write(tmp_path / "b", 7).rename(logs / "b" / path.name)
+    assert brought() == {"b": ("new", 8)}
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "")
+    assert err == "runcast: stopped watching; the same command goes on\n"
+    assert {name: outcome for name, (outcome, _) in sync.outcomes(logs).items()} == dict.fromkeys(
+        "ab", "unchanged"
+    )
+
+
 def test_progress(sync, tmp_path: Path, write) -> None:
     """A terminal shows a bar with runs, bytes, rate and events, and is clean afterwards; a pipe gets the summary alone."""
     logs = tmp_path / "logs"
