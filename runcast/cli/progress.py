@@ -46,6 +46,7 @@ class Progress:
             self._bar = Bar(*columns, console=Console(stderr=True), transient=True, expand=True)
             self._task = self._bar.add_task("", total=max(1, self._total), words="")
             self._bar.start()
+            self._show()
         return self
 
     def __exit__(

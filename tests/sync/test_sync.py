@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 import runcast
@@ -283,6 +284,26 @@ def test_killed_anywhere_it_goes_on(sync, tmp_path: Path, write) -> None:
             for file in store.files(run.id):
                 assert store.read(run.id, file.path, 0, 1 << 30) == Path(file.source_path).read_bytes()
     assert len(sources) == 24
+
+
+def test_a_process_that_is_killed_is_replaced(sync, tmp_path: Path, write) -> None:
+    """Where one of the processes at work is killed, the command brings everything nevertheless, once."""
+    logs = tmp_path / "logs"
+    for number in range(40):
+        write(logs / f"run{number:02}" / "events.out.tfevents.1690000000.lab.1.0", 300)
+    process = subprocess.Popen(command(sync, logs, "--jobs", 2, "--json"), stdout=subprocess.PIPE, text=True)
+    parent, workers = psutil.Process(process.pid), []
+    while process.poll() is None and not workers:
+        with suppress(psutil.NoSuchProcess):
+            workers = parent.children()
+        time.sleep(0.01)
+    workers[0].kill()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert len({run["id"] for run in json.loads(out)["runs"]}) == 40
+    assert set(sync.outcomes(logs).values()) == {("unchanged", 0)}
+    with sync.store() as store:
+        assert [each.count for run in store.runs(RunQuery()) for each in store.series(run.id)] == [300] * 40
 
 
 def test_watching(sync, tmp_path: Path, write) -> None:
