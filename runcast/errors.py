@@ -11,6 +11,8 @@
     │   ├── SeriesNotFound   the run has no such series
     │   ├── QueryError       a filter or an order that cannot be understood
     │   ├── RunLocked        another recorder holds the run
+    │   ├── FileReplaced     a file was replaced while it was read: read it anew
+    │   ├── StorageFull      the disk, or the database's, is full
     │   ├── ServerUnreachable  a server does not answer, or cannot do its work just now: it is worth trying again
     │   └── AccessDenied     a server does not know the token, or does not let it do this
     ├── JournalError         a run's journal cannot be read or written
@@ -26,6 +28,7 @@ from typing import Any
 __all__ = [
     "AccessDenied",
     "BadValue",
+    "FileReplaced",
     "JournalError",
     "LogdirError",
     "MissingPackage",
@@ -37,6 +40,7 @@ __all__ = [
     "SeriesNotFound",
     "ServerUnreachable",
     "SettingsError",
+    "StorageFull",
     "StoreError",
     "TagNotFound",
 ]
@@ -89,6 +93,14 @@ class QueryError(StoreError):
 
 class RunLocked(StoreError):
     """Another recorder holds the run."""
+
+
+class FileReplaced(StoreError):
+    """A file was replaced while it was read: what was read of it is old, and the rest is gone."""
+
+
+class StorageFull(StoreError):
+    """There is no room for what is to be written, on the disk or in the database."""
 
 
 class ServerUnreachable(StoreError):

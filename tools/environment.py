@@ -34,7 +34,12 @@ KNOWN = {
     "quickstart": Environment((".[quickstart]",)),
     "test": Environment(
         ("-c", "tests/constraints.txt", "-e", ".[quickstart,test]"),
-        programs=(("chromium", "chromium"), ("nginx", "nginx-light"), ("pg_ctlcluster", "postgresql")),
+        programs=(
+            ("chromium", "chromium"),
+            ("nginx", "nginx-light"),
+            ("pg_ctlcluster", "postgresql"),
+            ("ip", "iproute2"),
+        ),
         node=True,
     ),
     "colab": Environment(("-c", "tests/constraints.txt", "-r", "tests/colab.txt", "-e", ".[test-colab]")),

@@ -177,6 +177,10 @@ class StoredRun:
         """Take the run out of the trash."""
         self._store.restore(self.id)
 
+    def purge(self) -> None:
+        """Delete the run, which is in the trash, and its files for good. Raises `StoreError` where it is not there, or not yours."""
+        self._store.purge(self.id)
+
     # What it logged
 
     def series(self) -> list[SeriesRecord]:

@@ -26,6 +26,9 @@ INTERVAL = 1.0
 REFRESH = 30.0
 """Seconds after which a file that just grows is noted again."""
 
+BEHIND = 1 << 20
+"""Bytes that recording may be behind a file that grows before that is noted sooner."""
+
 BUDGET = 0.1
 """Seconds that one call may spend on notes of files; the rest is noted by later calls."""
 
@@ -97,5 +100,4 @@ class Ledger:
             return False
         if everything or (told.state, told.why) != (file.state, file.why):
             return True
-        lags = file.source_size > file.size and told.source_size != file.source_size
-        return lags or now - at >= REFRESH
+        return file.source_size - file.size > BEHIND or now - at >= REFRESH

@@ -6,6 +6,7 @@ of whole files, `Sent` remembers which version it was given.
 
 from __future__ import annotations
 
+import struct
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,10 @@ LARGE = 8 << 20
 
 FIRST_HOLD, LONGEST_HOLD = 1.0, 30.0
 """Seconds after which a file that the other store could not take is offered again, doubled each time."""
+
+_LENGTH = struct.Struct("<Q")
+_FRAME = 16
+"""Bytes of an event file's record besides its content: the length, and two checksums."""
 
 GLOBAL = (ServerUnreachable, AccessDenied, RunNotFound)
 """Errors that are about everything, not about one file."""
@@ -286,8 +291,16 @@ class Replication:
         if file.path in self._pieces and (offered >= file.size or length >= LONGEST):
             self._refuse(file.path, f"the server takes nothing of it from byte {start} on")
             return False
-        self._pieces[file.path] = 2 * length
+        self._pieces[file.path] = min(LONGEST, max(2 * length, self._record_length(file, start)))
         return True
+
+    def _record_length(self, file: FileRecord, start: int) -> int:
+        """Return the length of the record that begins there, 0 if there is none: then its bytes were passed over."""
+        head = self._read(file.path, start, start + _LENGTH.size)
+        if len(head) < _LENGTH.size:
+            return 0
+        length = int(_LENGTH.unpack(head)[0]) + _FRAME
+        return length if start + length <= file.size else 0
 
     def _refuse(self, path: str, why: str) -> None:
         """Leave a file out, and offer it again now and then: what is wrong with it will hardly get better."""

@@ -6,13 +6,10 @@ __all__ = ["not_here"]
 
 _FILES = "files are not kept as versioned artifacts; keep them with run.save(path)"
 _KEPT = "what run.save kept lies in the folder `saved` of run.folder"
-_SERVER = (
-    "there is no server to ask; `runcast runs --json` and `runcast show RUN --json` say what was recorded"
-)
 _SWEEPS = "there are no sweeps; give runs that belong together a group, as in init(group=…)"
 _FIGURE = "log a Matplotlib figure, or the page that it makes, as runcast.Html"
 _CALLBACK = "what the library writes for TensorBoard is recorded by itself with init(sync_tensorboard=True)"
-_PAGE = "there is no page of a run outside notebooks; `runcast show` prints it"
+_PAGE = "a run's page is at run.url when it is sent to a server; `runcast show` prints it"
 _PRINT = "use print or logging; what is printed is recorded"
 
 _OF_RUN = {
@@ -30,7 +27,7 @@ _OF_RUN = {
 
 _OF_MODULE = {
     "Artifact": _FILES,
-    **dict.fromkeys(("Api", "apis", "PublicApi", "InternalApi"), _SERVER),
+    **dict.fromkeys(("apis", "PublicApi", "InternalApi"), "it is runcast.Api, which asks a server of runcast's"),
     **dict.fromkeys(("sweep", "agent", "controller", "launch"), _SWEEPS),
     **dict.fromkeys(
         ("plot", "plots", "plot_table", "Plotly", "Bokeh", "Graph", "visualize", "viz"),

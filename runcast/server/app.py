@@ -44,7 +44,7 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        service = app.state.service = Service(store, limits)
+        service = app.state.service = Service(store, limits, access)
         try:
             yield
         finally:

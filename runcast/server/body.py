@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import mmap
+import tempfile
 import time
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect
 
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
 
     from runcast.server.committer import Room
     from runcast.server.limits import Limits
+    from runcast.server.service import Service
 
-__all__ = ["content_type", "read_body", "read_json", "stream_body"]
+__all__ = ["content_type", "read_body", "read_json", "spool_body", "stream_body"]
 
 _UNPACKED = 256 << 10
 """Bytes that are unpacked at a time: a millisecond's work."""
@@ -62,6 +65,35 @@ async def read_body(request: Request, most: int, limits: Limits, room: Room | No
             room.take(len(chunk))
         chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def spool_body(request: Request, service: Service, room: Room) -> bytes | memoryview:
+    """Return the whole body, up to `limits.record` bytes; beyond `limits.append` it is a file's, which goes when it is let go of."""
+    limits = service.limits
+    chunks: list[bytes] = []
+    file: IO[bytes] | None = None
+    try:
+        async for chunk in stream_body(request, limits.record, limits):
+            if file is None and room.size + len(chunk) > limits.append:
+                file = spool = await service.call(_new_file)
+                await service.call(spool.writelines, chunks)
+                chunks.clear()
+            if file is None:
+                room.take(len(chunk))
+                chunks.append(chunk)
+            else:
+                await service.call(file.write, chunk)
+        if file is None:
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        await service.call(file.flush)
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    finally:
+        if file is not None:
+            file.close()
+
+
+def _new_file() -> IO[bytes]:
+    return tempfile.TemporaryFile(prefix="runcast-append-")
 
 
 async def read_json(request: Request, limits: Limits) -> Any:

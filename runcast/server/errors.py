@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
-from runcast.errors import MissingPackage, RunNotFound, SeriesNotFound, StoreError
+from runcast.errors import MissingPackage, RunNotFound, SeriesNotFound, StorageFull, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +72,11 @@ async def _store(_request: Request, error: Exception) -> Response:
     return ErrorResponse(503, str(error), {"Retry-After": "5"})
 
 
+async def _full(_request: Request, error: Exception) -> Response:
+    log.error("there is no room: %s", error)
+    return ErrorResponse(507, str(error), {"Retry-After": "10"})
+
+
 async def _missing(_request: Request, error: Exception) -> Response:
     return ErrorResponse(501, str(error))
 
@@ -89,6 +94,7 @@ EXCEPTION_HANDLERS = {
     HTTPException: _http,
     RunNotFound: _not_found,
     SeriesNotFound: _not_found,
+    StorageFull: _full,
     StoreError: _store,
     MissingPackage: _missing,
 }

@@ -68,7 +68,7 @@ class Subscription:
 class Feed:
     """Looks for changes while anybody listens, and tells each listener of its runs. It belongs to the event loop.
 
-    A run is followed by its id; a project by its name, with the runs that are in it when they change.
+    It looks, too, whether anybody lost the right to see something, here or through another process, and wakes all listeners then. A run is followed by its id; a project by its name, with the runs that are in it when they change.
     """
 
     def __init__(self, service: Service) -> None:
@@ -92,8 +92,13 @@ class Feed:
         async with self._follow(self._by_project, project) as subscription:
             yield subscription
 
+    def expect(self, run: str, project: str) -> None:
+        """Take note of the project of a run that is about to be deleted: the store does not know it afterwards."""
+        if self._by_project:
+            self._project_of[run] = project
+
     def wake_all(self) -> None:
-        """Wake every listener, for it to end."""
+        """Wake every listener, for it to find out whether it is to end."""
         for subscriptions in (*self._by_run.values(), *self._by_project.values()):
             for each in subscriptions:
                 each.wake()
@@ -122,7 +127,8 @@ class Feed:
 
     async def _look(self) -> None:
         """Look and tell, until nobody listens."""
-        call, store = self._service.call, self._service.store
+        call, store, access = self._service.call, self._service.store, self._service.access
+        changes = access.changes
         while self._by_run or self._by_project:
             started = time.monotonic()
             try:
@@ -132,8 +138,13 @@ class Feed:
                 else:
                     self._mark = await call(store.mark)
                     self._is_looking.set()
+                await access.keep_up()
             except StoreError as error:
                 log.warning("cannot look for changes: %s", error)
+            if changes != access.changes:
+                changes = access.changes
+                self.wake_all()
+                self._service.frames.wake_all()
             await asyncio.sleep(min(LONGEST, max(INTERVAL, (time.monotonic() - started) / SHARE)))
         self._is_looking.clear()
         self._project_of.clear()

@@ -61,8 +61,13 @@ LOOK_ANYWAY = 20.0
 ALIVE = 5.0
 """Seconds of silence after which a message that says nothing shows viewers, and proxies between, that the stream lives."""
 
+ALIVE_MESSAGE = pack({"kind": "alive", "v": 1})
+
 LONGEST = 1 << 20
 """Bytes of deltas after which a log is begun anew, if they are also more than the snapshots before them."""
+
+MOST_HEADS = 200
+"""Series in one snapshot: of thousands the first are shown while the others are read."""
 
 MOST_POINTS, FEWEST = 1_000_000, 400
 """Points that a run's snapshots hold together, about, and of each series at least."""
@@ -161,6 +166,7 @@ class _Run:
         most = min(WHOLE, max(FEWEST, MOST_POINTS // max(1, len(self._lines) + len(series))))
         heads: list[dict[str, Any]] = []
         columns: list[Points] = []
+        held = 0
         for each in series:
             key = each.root, each.source, each.tag
             until = self._lines[key].last_step if known else each.last_step
@@ -171,9 +177,10 @@ class _Run:
             columns.append(points)
             if not known:
                 self._lines[key] = _line(each, points, len(points.step))
-            if sum(len(column.step) for column in columns) >= PIECE:
+            held += len(points.step)
+            if held >= PIECE or len(heads) >= MOST_HEADS:
                 yield pack({"kind": "snapshot", "v": 1, "series": heads}, buffers(columns))
-                heads, columns = [], []
+                heads, columns, held = [], [], 0
         if heads:
             yield pack({"kind": "snapshot", "v": 1, "series": heads}, buffers(columns))
 
@@ -191,8 +198,9 @@ class _Run:
 
     def _facts(self, series: list[SeriesRecord]) -> bytes:
         measured = [each for each in series if (each.root, each.source) != (OWN_ROOT, "system")]
+        run = self._store.run(self._run)
         said = {
-            "run": run_json(self._store.run(self._run)),
+            "run": {**run_json(run), "heartbeat": run.heartbeat},
             "points": sum(each.count for each in measured),
             "updated": max((each.last_wall_time for each in measured), default=None),
             "files": self._files(),
@@ -250,6 +258,12 @@ class Frames:
             if not watched.viewers:
                 self._end(run, watched)
 
+    def wake_all(self) -> None:
+        """Send every viewer a message that says nothing, for its stream to find out whether it is to end."""
+        for watched in self._runs.values():
+            watched.wakes += 1
+            watched.tell()
+
     def close(self) -> None:
         """End every stream."""
         for run, watched in list(self._runs.items()):
@@ -291,7 +305,7 @@ class _Watched:
     def __init__(self, store: Store, run: str) -> None:
         self.run = _Run(store, run, self._tell_from_thread)
         self._loop = asyncio.get_running_loop()
-        self.viewers = 0
+        self.viewers = self.wakes = 0
         self.ended = False
         self.task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
@@ -306,7 +320,7 @@ class _Watched:
 
     async def messages(self) -> AsyncGenerator[bytes, None]:
         """Yield what a viewer who comes now is sent, until the run is gone."""
-        mine, at, facts = self.run.log, 0, b""
+        mine, at, facts, wakes = self.run.log, 0, b"", self.wakes
         while not self.ended:
             news, newest = self._news, self.run.log
             if self.run.facts != facts:
@@ -319,8 +333,11 @@ class _Watched:
                 yield mine.messages[at - 1]
             elif newest is not mine:
                 mine, at = newest, newest.begun
+            elif wakes != self.wakes:
+                wakes = self.wakes
+                yield ALIVE_MESSAGE
             else:
                 try:
                     await asyncio.wait_for(news.wait(), ALIVE)
                 except asyncio.TimeoutError:
-                    yield pack({"kind": "alive", "v": 1})
+                    yield ALIVE_MESSAGE

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from runcast.server.access import Share, Token, User
 from runcast.server.errors import ErrorResponse
 from runcast.server.log import REQUESTS
+from runcast.store.files import FULL
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -96,7 +97,8 @@ class _Passage:
                 return  # as above, while the answer was being sent
             log.error("request %s failed: %s", self._id, error)  # noqa: TRY400 - a full disk needs no traceback
             words = f"the server cannot do this just now: {error.strerror or 'its disk or network fails'}"
-            await ErrorResponse(503, words, {"Retry-After": "5"})(scope, receive, self.send)
+            answer = ErrorResponse(507 if error.errno in FULL else 503, words, {"Retry-After": "5"})
+            await answer(scope, receive, self.send)
         except Exception:
             log.exception("request %s failed", self._id)
             if self._status:

@@ -20,6 +20,9 @@ class Limits:
     append: int = 16 * MIB
     """The body of a request that appends."""
 
+    record: int = 1024 * MIB
+    """The body of a request that appends to one event file, where a single record is longer than `append`: it is kept on the disk."""
+
     file: int = 4096 * MIB
     """A whole file."""
 

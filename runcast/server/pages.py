@@ -41,6 +41,7 @@ ADDRESSES = (
     "/account",
     "/login",
     "/people",
+    "/projects",
     "/projects/{rest:path}",
     "/runs/{rest:path}",
     "/setup",

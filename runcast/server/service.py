@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from runcast.server.access import Access
     from runcast.server.limits import Limits
     from runcast.store.local import LocalStore
 
@@ -39,8 +40,9 @@ T = TypeVar("T")
 class Service:
     """One server's parts; made when the application starts, closed when it ends."""
 
-    def __init__(self, store: LocalStore, limits: Limits) -> None:
+    def __init__(self, store: LocalStore, limits: Limits, access: Access) -> None:
         self.store = store
+        self.access = access
         self.limits = limits
         self.metrics = Metrics()
         self.stopping = asyncio.Event()
@@ -113,6 +115,8 @@ class Service:
             except StoreError as error:
                 log.warning("cannot look for runs that are too old: %s", error)
                 continue
+            for run in (*trashed, *deleted):
+                self.access.moved(run)
             if trashed or deleted:
                 log.info(
                     "too old: %s runs were put into the trash, %s deleted from it", len(trashed), len(deleted)

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from runcast.store.columns import Columns
 
-__all__ = ["Bounds"]
+__all__ = ["Bounds", "number_of"]
 
 NOTHING = math.nan
 
@@ -53,7 +53,10 @@ class Bounds:
             row.count,
             row.first_step,
             row.last_step,
-            *(_number(x) for x in (row.last_wall_time, row.last, row.min, row.max)),
+            number_of(row.last_wall_time),
+            number_of(row.last),
+            number_of(row.min),
+            number_of(row.max),
         )
 
     def to_row(self) -> dict[str, Any]:
@@ -72,7 +75,8 @@ class Bounds:
         """Return the bounds over both stretches."""
         if not self.count or not other.count:
             return self if self.count else other
-        latest = max(self, other, key=lambda bounds: (bounds.last_step, bounds.last_wall_time))
+        is_later = (other.last_step, other.last_wall_time) > (self.last_step, self.last_wall_time)
+        latest = other if is_later else self
         return Bounds(
             self.count + other.count,
             min(self.first_step, other.first_step),
@@ -84,5 +88,6 @@ class Bounds:
         )
 
 
-def _number(value: float | None) -> float:
+def number_of(value: float | None) -> float:
+    """Return what `types.Real` kept."""
     return math.nan if value is None else value

@@ -21,14 +21,16 @@ def select(
     """Return the rows of the first, least, greatest and last point of each bucket, in order.
 
     The buckets are `pixels` equal parts of `step_range` (by default that of the points), whose ends are in it; `step` must be in
-    order and within it. NaN is neither least nor greatest.
+    order and within it. NaN is neither least nor greatest. What is selected of parts, with one range, and of that together, is what
+    would be selected of the whole.
     """
     if not len(step):
         return np.zeros(0, np.intp)
     low, high = step_range or (int(step[0]), int(step[-1]))
     edges = low + np.arange(pixels) * ((float(high) - float(low) + 1) / pixels)
-    begins = np.searchsorted(step, edges)
-    begins[0] = 0  # whatever rounding did to the first edge
+    reached = max(0, int(np.searchsorted(edges, step[0], side="right")) - 1)
+    begins = np.searchsorted(step, edges[reached : int(np.searchsorted(edges, step[-1], side="right"))])
+    begins[:1] = 0  # whatever rounding did to the first edge
     first = np.unique(begins[begins < len(step)])
     length = np.diff(first, append=len(step))
     rows = [first, first + length - 1]

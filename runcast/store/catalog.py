@@ -171,7 +171,7 @@ class Catalog:
         self._set_trashed(run, None)
 
     def purge(self, run: str) -> None:
-        """See `LocalStore.purge`. The index forgets it first, so a crash leaves files that nobody finds rather than half a run."""
+        """See `LocalStore.purge`. The index forgets it first: a crash leaves files that nobody finds, which `reindex` deletes."""
         with self._database.change([run]) as (connection, locked):
             if run not in locked.marks:
                 raise not_found(run)
@@ -185,6 +185,7 @@ class Catalog:
             gone = {"change": locked.mark, "purged": True}
             connection.execute(schema.pulse.update().where(_pulse.run == run).values(gone))
         self._writer.forget(run)
+        self._files.bury(run, self._clock())
         self._files.remove(run)
 
     def keep_for(self, project: str, age: float | None) -> None:

@@ -31,7 +31,7 @@ __all__ = ["FILE_AT", "Change", "fold_due"]
 MOST_GROUPS = 32
 """Groups of appends that are kept as they came: readers look into each of them."""
 
-MOST_POINTS = 20_000
+MOST_POINTS = 50_000
 """Points that are kept in them."""
 
 MOST_AGE = 60.0
@@ -114,14 +114,14 @@ class Change:
         self.memory.kept = Kept()
         self.rows.flush()
         recent = read_recent(self.connection, self._run)
-        if not recent:
+        if not len(recent.files):
             return
         self.rows.add(DROP_RECENT, [{"of_run": self._run}])
-        for grown in latest(each.files for each in recent).values():
+        for grown in latest(recent.files).values():
             row = {"of_run": self._run, "of_file": grown.id, **grown._asdict()}
             self.rows.add(SET_FILE, [row])
         arrivals: defaultdict[int, dict[int, Columns]] = defaultdict(dict)
-        for (series, file), columns in Parts(recent).columns():
+        for (series, file), columns in Parts(recent.groups, recent.points).columns():
             arrivals[file][series] = columns
         places = {row.id: row[1:] for row in self.connection.execute(_PLACES, {"of_run": self._run})}
         for file, parts in arrivals.items():

@@ -98,10 +98,11 @@ def _decode_integers(
     column = np.empty(count, np.uint64)
     column[0] = first % (1 << 64)
     dtype = _WIDTHS[width]
-    column[1:] = least
-    if dtype is not None:
-        column[1:] += np.frombuffer(blob, dtype, count - 1, at)
-    return np.cumsum(column, out=column).view(np.int64)
+    if dtype is None:
+        column[1:] = least
+    else:
+        np.add(np.frombuffer(blob, dtype, count - 1, at), np.uint64(least), out=column[1:])
+    return np.add.accumulate(column, out=column).view(np.int64)
 
 
 def _encode_values(column: NDArray[np.float64]) -> tuple[int, bytes]:

@@ -29,7 +29,7 @@ CONNECT, ANSWER = 5.0, 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds before a request is tried again, doubled each time; about half of it is left to chance."""
 
-PASSING = frozenset({429, 500, 502, 503, 504})
+PASSING = frozenset({429, 500, 502, 503, 504, 507})
 """Statuses of a server that may well answer otherwise in a moment."""
 
 SMALL = 1 << 10

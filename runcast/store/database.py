@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from runcast.errors import StoreError
+from runcast.errors import StorageFull, StoreError
 from runcast.store import schema
 
 if TYPE_CHECKING:
@@ -80,6 +80,9 @@ class Backend(Protocol):
 
     def is_passing(self, error: DBAPIError) -> bool:
         """Whether a transaction may be begun anew at once, that met this when it locked its runs."""
+
+    def is_full(self, error: BaseException) -> bool:
+        """Whether there is no room for what was to be written."""
 
     def advice(self, error: BaseException) -> str:
         """Return what to do about an error."""
@@ -180,4 +183,5 @@ class Database:
         else:
             return
         place, advice = self.backend.place, self.backend.advice(error)
-        raise StoreError(f"cannot {verb} {place} ({reason}): {advice}") from error
+        kind = StorageFull if self.backend.is_full(error) else StoreError
+        raise kind(f"cannot {verb} {place} ({reason}): {advice}") from error

@@ -56,7 +56,7 @@ MOST_CHARACTERS = 255
 """Of a text that are searched; PostgreSQL's indexes take 2,700 bytes."""
 
 SCALARS = "scalars"
-LABELS = ("group", "job_type", "notes")
+LABELS = ("group", "job_type", "notes", "host")
 
 _run = schema.run.c
 _part = schema.part.c
@@ -95,7 +95,7 @@ class Named(NamedTuple):
 
 
 def name_of(project: str, path: str) -> int:
-    """Return the number of a field's name: `config.…`, `summary.…`, `tags`, `group`, `job_type`, `notes`."""
+    """Return the number of a field's name: `config.…`, `summary.…`, `tags`, `group`, `job_type`, `notes`, `host`."""
     digest = hashlib.blake2b(f"{project}\0{path}".encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
 

@@ -10,23 +10,29 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from runcast.errors import StoreError
+from runcast.errors import StorageFull, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "FULL",
     "append_lines",
     "checksum",
     "disk_size",
     "make_run_folder",
+    "open_file",
     "read_bytes",
+    "read_open",
     "replace",
     "sync",
     "write_at",
 ]
 
 PIECE = 4 << 20
+
+FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+"""What the system says when there is no room."""
 
 _BINARY = getattr(os, "O_BINARY", 0)
 
@@ -146,11 +152,25 @@ def append_lines(path: Path, lines: bytes) -> None:
             os.close(fd)
 
 
-def read_bytes(path: Path, start: int, stop: int) -> bytes:
-    """Return bytes [start, stop), fewer where the file ends. Raises `StoreError`."""
-    with _explained("read", path), path.open("rb") as file:
+def open_file(path: Path) -> tuple[IO[bytes], os.stat_result]:
+    """Open a file to read it, and say what it is. Raises `StoreError`."""
+    with _explained("read", path):
+        file = path.open("rb")
+        return file, os.fstat(file.fileno())
+
+
+def read_open(file: IO[bytes], path: Path, start: int, stop: int) -> bytes:
+    """Return bytes [start, stop) of the open file `path`, fewer where it ends. Raises `StoreError`."""
+    with _explained("read", path):
         file.seek(start)
         return file.read(max(0, stop - start))
+
+
+def read_bytes(path: Path, start: int, stop: int) -> bytes:
+    """Return bytes [start, stop), fewer where the file ends. Raises `StoreError`."""
+    file, status = open_file(path)
+    with file:
+        return read_open(file, path, start, min(stop, status.st_size))
 
 
 def disk_size(path: Path) -> int:
@@ -179,8 +199,9 @@ def _explained(verb: str, path: Path) -> Iterator[None]:
 
 def _explanation(verb: str, path: Path, error: OSError) -> StoreError:
     advice = "check its permissions, or set RUNCAST_DIR to a folder that can be written"
-    if error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}:
+    if error.errno in FULL:
         advice = "free space on its disk; what is missing is recorded then"
-    elif verb == "read":
+        return StorageFull(f"cannot {verb} {path} ({error.strerror or error}): {advice}")
+    if verb == "read":
         advice = "check that the run's folder is whole"
     return StoreError(f"cannot {verb} {path} ({error.strerror or error}): {advice}")

@@ -18,7 +18,7 @@ from sqlalchemy import and_, asc, case, desc, false, func, literal, null, or_, s
 from runcast.errors import QueryError
 from runcast.store import schema
 from runcast.store.fields import element, name_of, text_key
-from runcast.store.query import NEWEST, TIMES, Field, Filter, Order, parse_order
+from runcast.store.query import DURATION, NEWEST, TIMES, Field, Filter, Order, parse_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,6 +36,8 @@ _run = schema.run.c
 _pulse = schema.pulse.c
 _field = schema.field.c
 _metric = schema.metric.c
+
+_DURATION = func.coalesce(_run.ended, _pulse.heartbeat) - _run.created
 
 _ROWS = select(schema.run, _pulse.heartbeat).join(schema.pulse, _pulse.run == _run.id)
 
@@ -120,6 +122,10 @@ class _Finding:
             yield _Stage(None, _run.ended.is_not(None), _run.ended, descending)
             yield _Stage(None, _run.ended.is_(None), _run.created, True)
             return
+        if field.kind == DURATION:
+            yield _Stage(None, _DURATION.is_not(None), _DURATION, descending)
+            yield _Stage(None, _DURATION.is_(None), _run.created, True)
+            return
         names = self._names(str(field._replace(part="last")))
         if field.kind == "summary":
             column = _metric[field.part]
@@ -184,6 +190,8 @@ class _Finding:
             return _compare(state, filtered)
         if kind in {"id", "name", "project", *TIMES}:
             return _compare(_run[kind], filtered)
+        if kind == DURATION:
+            return _compare(_DURATION, filtered)
         return self._any(self._rows_of(filtered))
 
     def _rows_of(self, filtered: Filter) -> Iterator[tuple[Any, ColumnElement[bool]]]:

@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from functools import reduce
+from itertools import chain, groupby, islice
+from operator import itemgetter, or_
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import and_, select
+from sqlalchemy import and_, bindparam, select
 
 from runcast.errors import SeriesNotFound
 from runcast.store import buckets, schema
-from runcast.store.bounds import Bounds
-from runcast.store.chunks import left_in_chunk
+from runcast.store.bounds import Bounds, number_of
+from runcast.store.chunks import groups, left_in_chunk
 from runcast.store.columns import Columns, decode
 from runcast.store.index import SCALARS, read_spans
-from runcast.store.protocol import FileRecord, Points, SeriesRecord, SummaryRecord
-from runcast.store.recent import Grown, Parts, of_series, read_grown, read_recent
+from runcast.store.protocol import FileRecord, Points, SeriesRecord, SeriesValues, SummaryRecord
+from runcast.store.recent import Grown, of_series, read_bounds, read_grown, read_recent
 from runcast.store.supersession import purged, standing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
     from sqlalchemy import ColumnElement, Connection
 
-__all__ = ["read_file", "read_files", "read_points", "read_series", "read_summaries"]
+__all__ = ["read_file", "read_files", "read_points", "read_series", "read_summaries", "read_values"]
 
+TOGETHER = 8
+"""Chunks of which a chart's points are selected together."""
 
 _FILE = [getattr(schema.file.c, name) for name in Grown._fields]
 _WORDS = ("path", "source_path", "source_size", "state", "why")
 _PART = schema.part.c
+_SERIES = schema.series.c
+_VALUES = (
+    select(
+        *(_SERIES.run, _SERIES.id, _SERIES.root, _SERIES.source, _SERIES.tag),
+        *(_PART.last, _PART.min, _PART.max),
+        *(_PART.count, _PART.first_step, _PART.last_step, _PART.last_wall_time),
+    )
+    .join(schema.part, and_(_PART.run == _SERIES.run, _PART.series == _SERIES.id))
+    .where(_SERIES.run.in_(bindparam("several", expanding=True)), _SERIES.plugin == SCALARS, _PART.count > 0)
+    .order_by(_SERIES.run, _SERIES.root, _SERIES.source, _SERIES.tag, _SERIES.id)
+)
 
 
 def read_file(connection: Connection, run: str, path: str) -> Grown | None:
@@ -66,7 +85,7 @@ def read_series(connection: Connection, run: str) -> list[SeriesRecord]:
         key = row[:5]
         bounds[key] = bounds.get(key, Bounds()) | Bounds.from_row(row)
     newest: dict[int, Bounds] = {}
-    for (number, _), more in Parts(read_recent(connection, run)).bounds():
+    for _, number, more in read_bounds(connection, [run]):
         newest[number] = newest.get(number, Bounds()) | more
     found = []
     for key, known in bounds.items():
@@ -86,6 +105,31 @@ def read_series(connection: Connection, run: str) -> list[SeriesRecord]:
     return found
 
 
+def read_values(connection: Connection, runs: Sequence[str]) -> dict[str, list[SeriesValues]]:
+    """Return the values of the scalar series of runs, by root, source and tag; runs without any are left out."""
+    found: defaultdict[str, list[SeriesValues]] = defaultdict(list)
+    for group in groups(runs):
+        newest: dict[tuple[str, int], Bounds] = {}
+        for run, number, more in read_bounds(connection, group):
+            newest[run, number] = newest.get((run, number), Bounds()) | more
+        rows = connection.execute(_VALUES, {"several": group}).all()
+        for key, same in groupby(rows, itemgetter(0, 1)):
+            first, *more_parts = same
+            run, _, root, source, tag, last, least, greatest, *_ = first
+            grown = newest.get(key)
+            if more_parts:
+                known = reduce(or_, map(Bounds.from_row, (first, *more_parts)))
+                known |= grown or Bounds()
+                last, least, greatest = known.last, known.min, known.max
+            elif grown is not None:  # the same, at a fraction of the cost: it comes after the part's others
+                last = grown.last
+                least = grown.min if least is None or grown.min < least else least
+                greatest = grown.max if greatest is None or grown.max > greatest else greatest
+            values = number_of(last), number_of(least), number_of(greatest)
+            found[run].append(SeriesValues(root, source, tag, *values))
+    return found
+
+
 def read_points(
     connection: Connection,
     run: str,
@@ -94,35 +138,68 @@ def read_points(
     pixels: int | None,
 ) -> Points:
     """Return the points of the scalar series `key` (root, source, tag) that count, as `Store.points` says."""
-    root, source, _ = key
-    series, chunk = schema.series.c, schema.chunk.c
-    (number, *_) = _numbers(connection, run, key, series.plugin == SCALARS)
-    spans = read_spans(connection, run, root, source)
-    cuts = _cuts(connection, run, number)
+    (number, *_) = _numbers(connection, run, key, _SERIES.plugin == SCALARS)
+    parts = _parts(connection, run, number)
+    recent = list(of_series(read_recent(connection, run), number))
+    pieces: Iterable[tuple[int, Columns]] = chain(
+        _chunks(connection, run, key, number, parts, step_range), recent
+    )
+    within = step_range
+    if pixels is not None and within is None and parts:
+        ends = [(part.first_step, part.last_step) for part in parts.values()]
+        ends += [(int(columns.step[0]), int(columns.step[-1])) for _, columns in recent]
+        within = min(first for first, _ in ends), max(last for _, last in ends)
+    if step_range is not None:
+        pieces = ((file, _between(columns, *step_range)) for file, columns in pieces)
+    if pixels is not None:
+        pieces = _thinned(pieces, pixels, within)
+    points = Columns.joined([columns for _, columns in pieces])
+    if len(parts) > 1:
+        points = points.rows(np.lexsort((points.wall_time, points.step)))
+    if pixels is not None:
+        points = points.rows(buckets.select(points.step, points.value, pixels, within))
+    return Points(*points)
+
+
+def _chunks(
+    connection: Connection,
+    run: str,
+    key: tuple[str, str, str],
+    number: int,
+    parts: Mapping[int, Any],
+    step_range: tuple[int, int] | None,
+) -> Iterator[tuple[int, Columns]]:
+    """Yield the points of a series that count, chunk by chunk, file by file; those of chunks that are out of range are left out."""
+    chunk = schema.chunk.c
+    spans = read_spans(connection, run, key[0], key[1])
+    purges = {file: purged(spans[file], spans.values()) for file in parts}
     wanted = [chunk.run == run, chunk.series == number, chunk.count > 0]
     if step_range is not None:
         wanted += [chunk.last_step >= step_range[0], chunk.first_step <= step_range[1]]
-    purges = {file: purged(spans[file], spans.values()) for file in cuts}
-    pieces = []
     columns = (chunk.file, chunk.count, chunk.points, chunk.last_step, chunk.columns)
+    # Row by row: no more than a few are in memory, which costs less than to ask for so much.
     for row in connection.execute(select(*columns).where(*wanted).order_by(chunk.file, chunk.seq)):
-        if row.file not in cuts:
+        if row.file not in parts:
             continue
-        piece = decode(row.columns)
-        cut = cuts[row.file]
+        piece, cut = decode(row.columns), parts[row.file].cut
         if row.count < row.points or purges[row.file] or (cut is not None and cut <= row.last_step):
             piece = left_in_chunk(piece, row.last_step, cut, purges[row.file])
-        pieces.append(piece)
-    pieces += [columns for _, columns in of_series(read_recent(connection, run), number)]
-    points = Columns.joined(pieces)
-    if len(cuts) > 1:
-        points = points.rows(np.lexsort((points.wall_time, points.step)))
-    if step_range is not None:
-        low = np.searchsorted(points.step, step_range[0])
-        points = points.rows(slice(int(low), int(np.searchsorted(points.step, step_range[1], side="right"))))
-    if pixels is not None:
-        points = points.rows(buckets.select(points.step, points.value, pixels, step_range))
-    return Points(*points)
+        yield row.file, piece
+
+
+def _thinned(
+    pieces: Iterable[tuple[int, Columns]], pixels: int, within: tuple[int, int] | None
+) -> Iterator[tuple[int, Columns]]:
+    """Yield what `buckets.select` takes of pieces, some of the same file together: so that few points are in memory at once."""
+    for file, same in groupby(pieces, itemgetter(0)):
+        while some := list(islice(same, TOGETHER)):
+            columns = Columns.joined([columns for _, columns in some])
+            yield file, columns.rows(buckets.select(columns.step, columns.value, pixels, within))
+
+
+def _between(columns: Columns, first: int, last: int) -> Columns:
+    begin, end = np.searchsorted(columns.step, first), np.searchsorted(columns.step, last, side="right")
+    return columns.rows(slice(int(begin), int(end)))
 
 
 def read_summaries(connection: Connection, run: str, key: tuple[str, str, str]) -> list[SummaryRecord]:
@@ -132,17 +209,17 @@ def read_summaries(connection: Connection, run: str, key: tuple[str, str, str]) 
     spans = read_spans(connection, run, root, source)
     found = []
     for number in _numbers(connection, run, key, schema.series.c.plugin != SCALARS):
-        cuts = _cuts(connection, run, number)
+        parts = _parts(connection, run, number)
         rows = connection.execute(
             select(summary.step, summary.wall_time, summary.offset, summary.length, summary.file, file.path)
             .join(schema.file, and_(file.run == summary.run, file.id == summary.file))
             .where(summary.run == run, summary.series == number, summary.counts)
         )
         for row in rows:
-            if row.file not in cuts:
+            if row.file not in parts:
                 continue
             one = Columns(np.array([row.step]), np.array([row.wall_time], np.float64), np.zeros(1))
-            if standing(one, cuts[row.file], purged(spans[row.file], spans.values())).all():
+            if standing(one, parts[row.file].cut, purged(spans[row.file], spans.values())).all():
                 found.append(SummaryRecord(row.step, row.wall_time, row.path, row.offset, row.length))
     return sorted(found, key=lambda record: (record.step, record.wall_time))
 
@@ -162,10 +239,11 @@ def _numbers(
     return list(found)
 
 
-def _cuts(connection: Connection, run: str, number: int) -> dict[int, int | None]:
-    """Return where other files cut off each file's points of a series; files with none that count are left out."""
-    part = schema.part.c
+def _parts(connection: Connection, run: str, number: int) -> dict[int, Any]:
+    """Return the parts of a series by file: from where on others cut it off, and its bounds; those are left out of which nothing counts."""
     rows = connection.execute(
-        select(part.file, part.cut).where(part.run == run, part.series == number, part.count > 0)
+        select(_PART.file, _PART.cut, _PART.first_step, _PART.last_step).where(
+            _PART.run == run, _PART.series == number, _PART.count > 0
+        )
     )
-    return {row.file: row.cut for row in rows}
+    return {row.file: row for row in rows}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runcast.errors import StoreError
 from runcast.store.catalog import CRASHED_AFTER, Catalog
 from runcast.store.database import Database
 from runcast.store.fields import fill
-from runcast.store.history import read_file, read_files, read_points, read_series, read_summaries
+from runcast.store.history import read_file, read_files, read_points, read_series, read_summaries, read_values
 from runcast.store.paths import FilePath
 from runcast.store.places.folder import FolderFiles
 from runcast.store.protocol import Append, FileRecord, Points, RunQuery, SeriesRecord, SummaryRecord
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 
     from runcast.run.record import RunRecord
     from runcast.store.database import Backend
-    from runcast.store.places import RunFiles
+    from runcast.store.places import Content, RunFiles
     from runcast.store.places.bucket import BucketFiles
     from runcast.store.places.sealing import Sealer
-    from runcast.store.protocol import Appended, Facts, OffsetMismatch, RunPage
+    from runcast.store.protocol import Appended, Facts, OffsetMismatch, RunPage, SeriesValues
     from runcast.store.reindex import Reindex
 
 __all__ = ["CRASHED_AFTER", "TRASH_AGE", "LocalStore"]
@@ -224,9 +225,24 @@ class LocalStore:
 
     def read(self, run: str, path: str, start: int, stop: int) -> bytes:
         """See `Store.read`."""
-        stop = min(stop, self.size(run, path))
-        FilePath.parse(path)
-        return self._files.read(run, path, start, stop) if start < stop else b""
+        size = self.size(run, path)
+        if not FilePath.parse(path).is_whole:  # which may be another one by now, with a size of its own
+            stop = min(stop, size)
+        return self._files.read(run, path, start, stop) if size and start < stop else b""
+
+    def open(self, run: str, path: str) -> Content | None:
+        """Open a file of a run, to be read in pieces that belong together also where it is replaced meanwhile; close it at the end.
+
+        None: the run has no such file. A file that is appended to is opened with the size that is recorded.
+        """
+        place = FilePath.parse(path)
+        with self._database.read() as connection:
+            file = read_file(connection, run, path)
+        if file is None:
+            return None
+        if place.grows or not file.size:
+            return _Recorded(self._files, run, path, file.size)
+        return self._files.open(run, path, None if place.is_whole else file.size)
 
     def path(self, run: str, path: str) -> Path:
         """Return where a file of a run is on this disk. Raises `StoreError` where it is on none."""
@@ -250,6 +266,11 @@ class LocalStore:
         with self._database.read() as connection:
             self._catalog.row(connection, run)
             return read_series(connection, run)
+
+    def values(self, runs: Sequence[str]) -> Mapping[str, Sequence[SeriesValues]]:
+        """Return the values of the scalar series of several runs, at the cost of a few queries; runs that have none are left out."""
+        with self._database.read() as connection:
+            return read_values(connection, runs)
 
     def points(
         self,
@@ -287,6 +308,29 @@ class LocalStore:
         sealer = Sealer(files)
         sealer.start()
         return files, sealer
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """What is recorded of a file that is appended to: its bytes never change."""
+
+    files: RunFiles
+    run: str
+    path: str
+    size: int
+
+    @property
+    def version(self) -> str:
+        """See `Content.version`."""
+        return str(self.size)
+
+    def read(self, start: int, stop: int) -> bytes:
+        """See `Content.read`."""
+        stop = min(stop, self.size)
+        return self.files.read(self.run, self.path, start, stop) if start < stop else b""
+
+    def close(self) -> None:
+        """See `Content.close`."""
 
 
 def _backend(root: Path, database: str | None) -> Backend:

@@ -185,6 +185,10 @@ class PostgreSQL:
         state = getattr(error.orig, "sqlstate", None) or ""
         return error.connection_invalidated or state.startswith("40")
 
+    def is_full(self, error: BaseException) -> bool:
+        """See `Backend`."""
+        return getattr(getattr(error, "orig", None), "sqlstate", None) == "53100"
+
     def advice(self, error: BaseException) -> str:
         """See `Backend`."""
         state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ __all__ = [
     "RunPage",
     "RunQuery",
     "SeriesRecord",
+    "SeriesValues",
     "Store",
     "SummaryRecord",
 ]
@@ -39,7 +40,7 @@ class Append:
 
     path: str
     offset: int
-    data: bytes
+    data: bytes | memoryview
     final: bool = False
 
 
@@ -80,6 +81,22 @@ class SeriesRecord:
     min: float
     max: float
     last_wall_time: float
+
+
+class SeriesValues(NamedTuple):
+    """What a run's summary takes from a scalar series; see `SeriesRecord`."""
+
+    root: str
+    source: str
+    tag: str
+    last: float
+    min: float
+    max: float
+
+    @property
+    def plugin(self) -> str:
+        """That of scalars, as in `SeriesRecord`."""
+        return "scalars"
 
 
 OLDER = "older"

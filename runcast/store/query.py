@@ -3,7 +3,7 @@
     config.lr >= 0.01 and state = running and tags contains "night shift"
     summary.val/acc.max > 0.9 and config.optimizer in (adam, sgd) and config.resume exists
 
-A field is `id`, `name`, `project`, `state`, `group`, `job_type`, `notes`, `created`, `ended`, `tags`, `config.<path>` (nested keys with
+A field is `id`, `name`, `project`, `state`, `group`, `job_type`, `notes`, `host`, `created`, `ended`, `duration`, `tags`, `config.<path>` (nested keys with
 dots) or `summary.<tag>`, of which `.last` is meant unless it ends in `.min` or `.max`. Quotes keep together what has spaces.
 Times are seconds since the epoch, or dates (`created >= 2026-11-01`).
 """
@@ -23,8 +23,12 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "contains", "exists"]
 Value = float | str
 Part = Literal["last", "min", "max"]
 
-TEXTS = frozenset({"id", "name", "project", "state", "group", "job_type", "notes"})
+TEXTS = frozenset({"id", "name", "project", "state", "group", "job_type", "notes", "host"})
 TIMES = frozenset({"created", "ended"})
+DURATION = "duration"
+"""Seconds from when a run was created to its end, or its last sign of life."""
+
+NUMBERS = TIMES | {DURATION}
 TREES = frozenset({"config", "summary"})
 PARTS = ("last", "min", "max")
 
@@ -58,11 +62,11 @@ class Field(NamedTuple):
             if kind == "summary" and part in PARTS and stem and not text.endswith(('"', "'")):
                 return cls(kind, stem, cast("Part", part))
             return cls(kind, path)
-        if plain in TEXTS | TIMES | {"tags"}:
+        if plain in TEXTS | NUMBERS | {"tags"}:
             return cls(plain)
         raise QueryError(
             f"runs have no field {plain!r}: write config.<key>, summary.<tag>, "
-            f"or one of {', '.join(sorted(TEXTS | TIMES | {'tags'}))}"
+            f"or one of {', '.join(sorted(TEXTS | NUMBERS | {'tags'}))}"
         )
 
     def __str__(self) -> str:
@@ -91,6 +95,8 @@ class Filter:
             raise QueryError(
                 f"{kind} is compared with times, such as 2026-11-01 or 1700000000; not with {self.value!r}"
             )
+        if kind == DURATION and operator != "exists" and not all(isinstance(each, float) for each in values):
+            raise QueryError(f"duration is compared with seconds, such as 3600; not with {self.value!r}")
         if operator == "in" and not values:
             raise QueryError(f"`{self.field} in ()` would find nothing: name some values")
 
@@ -117,9 +123,9 @@ NEWEST = Order(Field("created"))
 def parse_order(text: str) -> Order:
     """Read an order: `-created`, `name`, `-summary.val/acc.max`, `config.lr`; a minus is for descending. Raises `QueryError`."""
     field = Field.parse(text.strip().lstrip("+-"))
-    if field.kind not in {*TREES, *TIMES, "name"}:
+    if field.kind not in {*TREES, *NUMBERS, "name", "host"}:
         raise QueryError(
-            f"runs cannot be ordered by {field}: use created, ended, name, config.… or summary.…"
+            f"runs cannot be ordered by {field}: use created, ended, duration, name, host, config.… or summary.…"
         )
     return Order(field, text.strip().startswith("-"))
 

@@ -9,7 +9,7 @@ what is here to what is there, and needs no rule for it: these points all count,
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import bindparam, select
@@ -19,15 +19,15 @@ from runcast.store.bounds import Bounds
 from runcast.store.columns import Columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from sqlalchemy import Connection
 
-    Part = tuple[int, int]
-    """(series, file)"""
+    Part = tuple[int, ...]
+    """(series, file); of several runs: (run's number, series, file)"""
 
-__all__ = ["Grown", "Parts", "Recent", "of_series", "read_grown", "read_recent"]
+__all__ = ["Grown", "Parts", "Recent", "latest", "of_series", "read_bounds", "read_grown", "read_recent"]
 
 _recent = schema.recent.c
 _ROWS = (
@@ -35,7 +35,15 @@ _ROWS = (
     .where(_recent.run == bindparam("of_run"))
     .order_by(_recent.seq)
 )
+_ROWS_OF_SEVERAL = (
+    select(_recent.run, _recent.files, _recent.groups, _recent.points)
+    .where(_recent.run.in_(bindparam("several", expanding=True)))
+    .order_by(_recent.run, _recent.seq)
+)
 _FILES = select(_recent.files).where(_recent.run == bindparam("of_run")).order_by(_recent.seq)
+
+
+_GROUP_BYTES = _POINT_BYTES = 3 * 8
 
 
 class Grown(NamedTuple):
@@ -50,7 +58,7 @@ class Grown(NamedTuple):
 
 
 class Recent(NamedTuple):
-    """One group of appends: a row `Grown` for each file, a row (series, file, points) for each part, and those points."""
+    """A group of appends: a row `Grown` for each file, a row (series, file, points) for each part, and those points."""
 
     files: NDArray[np.int64]
     groups: NDArray[np.int64]
@@ -71,31 +79,34 @@ class Recent(NamedTuple):
         }
 
     @classmethod
-    def from_row(cls, files: bytes, groups: bytes, points: bytes) -> Recent:
-        """Read it from those; the arrays are read-only."""
-        step, wall_time, value = np.frombuffer(points, "<i8").reshape(3, -1)
+    def from_rows(cls, rows: Sequence[Any]) -> Recent:
+        """Read several, the oldest first, as if they were one."""
+        points = [row.points for row in rows]
+        data = np.frombuffer(b"".join(points), "<i8")
+        count = np.array([len(each) // _POINT_BYTES for each in points], np.intp)
+        before = np.cumsum(count) - count
+        step = np.arange(len(data) // 3) + np.repeat(2 * before, count)  # where they are in it
+        column = np.repeat(count, count)
+        wall_time, value = data[step + column], data[step + 2 * column]
         return cls(
-            _matrix(files, len(Grown._fields)),
-            _matrix(groups, 3),
-            Columns(step, wall_time.view("<f8"), value.view("<f8")),
+            _matrix((row.files for row in rows), len(Grown._fields)),
+            _matrix((row.groups for row in rows), _GROUP_BYTES // 8),
+            Columns(data[step], wall_time.view("<f8"), value.view("<f8")),
         )
 
 
 class Parts:
-    """The points of several groups, one part after the other."""
+    """The points of groups, one part after the other; a part is what its groups' rows begin with, all but the number of points."""
 
-    def __init__(self, recent: Sequence[Recent]) -> None:
-        groups = np.concatenate([np.empty((0, 3), np.int64), *(each.groups for each in recent)])
-        points = Columns.joined([each.points for each in recent])
-        series, file = (np.repeat(groups[:, column], groups[:, 2]) for column in (0, 1))
-        order = np.lexsort((file, series))  # stable: each part's points stay in the order in which they came
-        series, file = series[order], file[order]
-        changes = (series[1:] != series[:-1]) | (file[1:] != file[:-1])
-        self._starts = np.flatnonzero(np.concatenate([np.ones(min(1, len(series)), np.bool_), changes]))
+    def __init__(self, groups: NDArray[np.int64], points: Columns) -> None:
+        keys = [np.repeat(column, groups[:, -1]) for column in groups[:, :-1].T]
+        order = np.lexsort(keys[::-1])  # stable: each part's points stay in the order in which they came
+        begins = np.ones(len(order), np.bool_)
+        keys = [key[order] for key in keys]
+        np.logical_or.reduce([key[1:] != key[:-1] for key in keys], out=begins[1:])
+        self._starts = np.flatnonzero(begins)
         self._points = points.rows(order)
-        self._parts: list[Part] = list(
-            zip(series[self._starts].tolist(), file[self._starts].tolist(), strict=True)
-        )
+        self._parts: list[Part] = list(zip(*(key[self._starts].tolist() for key in keys), strict=True))
 
     def columns(self) -> Iterator[tuple[Part, Columns]]:
         """Yield each part's points."""
@@ -122,32 +133,40 @@ class Parts:
             yield part, Bounds(*bounds)
 
 
-def read_recent(connection: Connection, run: str) -> list[Recent]:
-    """Return all of a run that is recent, the oldest first."""
-    return [Recent.from_row(*row) for row in connection.execute(_ROWS, {"of_run": run})]
+def read_recent(connection: Connection, run: str) -> Recent:
+    """Return all of a run that is recent."""
+    return Recent.from_rows(connection.execute(_ROWS, {"of_run": run}).all())
+
+
+def read_bounds(connection: Connection, runs: Sequence[str]) -> Iterator[tuple[str, int, Bounds]]:
+    """Yield the bounds over what is recent of several runs, part by part: run, series and bounds."""
+    rows = connection.execute(_ROWS_OF_SEVERAL, {"several": runs}).all()
+    if not rows:
+        return
+    numbers = {run: number for number, run in enumerate(runs)}
+    recent = Recent.from_rows(rows)
+    run = np.repeat([numbers[row.run] for row in rows], [len(row.groups) // _GROUP_BYTES for row in rows])
+    for (number, series, _), bounds in Parts(np.column_stack((run, recent.groups)), recent.points).bounds():
+        yield runs[number], series, bounds
 
 
 def read_grown(connection: Connection, run: str) -> dict[int, Grown]:
     """Return what is recent of a run's files, by their number."""
-    rows = connection.scalars(_FILES, {"of_run": run}).all()
-    return latest(_matrix(row, len(Grown._fields)) for row in rows)
+    return latest(_matrix(connection.scalars(_FILES, {"of_run": run}), len(Grown._fields)))
 
 
-def latest(files: Iterator[NDArray[np.int64]]) -> dict[int, Grown]:
+def latest(files: NDArray[np.int64]) -> dict[int, Grown]:
     """Return the last row of each file."""
-    return {row[0]: Grown(*row) for each in files for row in each.tolist()}
+    return {row[0]: Grown(*row) for row in files.tolist()}
 
 
-def of_series(recent: Sequence[Recent], series: int) -> Iterator[tuple[int, Columns]]:
+def of_series(recent: Recent, series: int) -> Iterator[tuple[int, Columns]]:
     """Yield the files and points of one series, in the order in which they came."""
-    for each in recent:
-        for at in np.flatnonzero(each.groups[:, 0] == series).tolist():
-            start = int(each.groups[:at, 2].sum())
-            yield (
-                int(each.groups[at, 1]),
-                each.points.rows(slice(start, start + int(each.groups[at, 2]))),
-            )
+    ends = np.cumsum(recent.groups[:, 2])
+    for at in np.flatnonzero(recent.groups[:, 0] == series).tolist():
+        _, file, points = recent.groups[at].tolist()
+        yield file, recent.points.rows(slice(int(ends[at]) - points, int(ends[at])))
 
 
-def _matrix(data: bytes, columns: int) -> NDArray[np.int64]:
-    return np.frombuffer(data, "<i8").reshape(-1, columns)
+def _matrix(data: Iterable[bytes], columns: int) -> NDArray[np.int64]:
+    return np.frombuffer(b"".join(data), "<i8").reshape(-1, columns)

@@ -79,14 +79,35 @@ class Reindex:
         self._writer = writer
         self._clock = clock
         self._decoder = Decoder()
+        self._recalled = False
 
     def runs(self) -> list[str]:
         """Return the ids of the runs of which there are files. Raises `StoreError`."""
+        self._recall()
         return list(self._files.runs())
+
+    def _recall(self) -> None:
+        """Have the database know which runs were deleted for good, once: also whoever still records one is not to bring it back."""
+        if self._recalled:
+            return
+        buried = sorted(set(self._files.buried()))
+        if buried:
+            with self._database.write() as connection:
+                gone = {"change": self._next_mark(connection), "heartbeat": None, "purged": True}
+                connection.execute(_ADD_PULSE.on(connection), [{"run": run, **gone} for run in buried])
+        self._recalled = True
+
+    def _next_mark(self, connection: Connection) -> int:
+        mark: int = connection.scalar(select(self._database.backend.next_mark)) or 0
+        if connection.scalar(select(func.count()).select_from(schema.pulse)) == 0:
+            # Marks begin anew in a new database; nobody who remembers one of the old is to miss what comes.
+            mark = max(mark, int(self._clock() * 1000))
+        return mark
 
     def rebuild(self, run: str) -> Reindexed:
         """Rebuild a run, unless it is being recorded on this machine. Raises nothing that is the run's own."""
         try:
+            self._recall()
             with self._files.locked(run):
                 said = journal.replay(self._files.read_journal(run))
                 row = self._row(run, said)
@@ -95,7 +116,11 @@ class Reindex:
                         run, "unknown", "nothing says what it is: it has no store.jsonl or run.jsonl"
                     )
                 if not self._make_known(run, row, said):
-                    return Reindexed(run, "purged", "it was deleted for good")
+                    self._files.bury(run, self._clock())
+                    self._files.remove(run)
+                    return Reindexed(
+                        run, "purged", "it was deleted for good; what was left of it is deleted now"
+                    )
                 with self._writer.changing(run) as change:
                     self._rebuild(change, run, row, said)
         except RunLocked as error:
@@ -139,10 +164,7 @@ class Reindex:
     def _make_known(self, run: str, row: Mapping[str, Any], said: Journaled) -> bool:
         """Make the run known if it is not, and say whether it may be."""
         with self._database.write() as connection:
-            mark = connection.scalar(select(self._database.backend.next_mark))
-            if connection.scalar(select(func.count()).select_from(schema.pulse)) == 0:
-                # Marks begin anew in a new database; nobody who remembers one of the old is to miss what comes.
-                mark = max(mark or 0, int(self._clock() * 1000))
+            mark = self._next_mark(connection)
             heartbeat = max((time for time in (row.get("heartbeat"), said.time) if time), default=None)
             if row["ended"] is not None:
                 heartbeat = row.get("heartbeat")

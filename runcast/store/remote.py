@@ -7,7 +7,7 @@ import zlib
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
-from runcast.errors import RunNotFound, SeriesNotFound, StoreError
+from runcast.errors import FileReplaced, RunNotFound, SeriesNotFound, StoreError
 from runcast.run.channel import pack, read_messages
 from runcast.store import wire
 from runcast.store.connection import PATIENCE, Connection, packed, quoted
@@ -15,7 +15,7 @@ from runcast.store.paths import FilePath, check_run_id
 from runcast.store.protocol import Appended, OffsetMismatch, Points, RunPage, RunQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -32,6 +32,9 @@ MOST_RUNS = 1000
 
 PROBE = 1 << 16
 """Bytes of a file that tell whether compressing it is worth the work."""
+
+LONG = 4 << 20
+"""Bytes from which on what is appended is compressed piece by piece, while it is sent."""
 
 _POINTS = {"Accept": "application/octet-stream"}
 
@@ -82,6 +85,10 @@ class RemoteStore:
         """See `Store.restore`."""
         self._connection.json("POST", f"{_of(run)}/restore")
 
+    def purge(self, run: str) -> None:
+        """See `LocalStore.purge`."""
+        self._connection.json("POST", f"{_of(run)}/purge")
+
     def run(self, run: str) -> RunRecord:
         """See `Store.run`."""
         return wire.run_from(self.run_shape(run))
@@ -127,7 +134,13 @@ class RemoteStore:
         self, run: str, path: str, offset: int, data: bytes, *, final: bool = False
     ) -> Appended | OffsetMismatch:
         """See `Store.append`."""
-        headers, body = packed(data)
+        body: bytes | Callable[[], Iterable[bytes]]
+        if len(data) <= LONG:
+            headers, body = packed(data)
+        elif packed(data[:PROBE])[0]:
+            headers, body = {"Content-Encoding": "gzip"}, lambda: _compressed(io.BytesIO(data))
+        else:
+            headers, body = {}, data
         headers["Upload-Offset"] = str(offset)
         headers["Content-Type"] = "application/octet-stream"
         if final:
@@ -199,18 +212,34 @@ class RemoteStore:
         """See `Store.read`."""
         return b"".join(self.chunks(run, path, start, stop))
 
-    def chunks(self, run: str, path: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Yield recorded bytes [start, stop) in pieces; None: up to the end. Raises `StoreError` if the answer breaks off."""
+    def open(self, run: str, path: str) -> RemoteContent | None:
+        """Return a file as it is now, to be read in pieces that belong together; None if the run has none such."""
+        response = self._connection.request("HEAD", _file(run, path), accept=(404,))
+        if response.status_code == 404:
+            return None
+        return RemoteContent(self, run, path, _offset(response), response.headers.get("ETag"))
+
+    def chunks(
+        self, run: str, path: str, start: int = 0, stop: int | None = None, *, version: str | None = None
+    ) -> Iterator[bytes]:
+        """Yield recorded bytes [start, stop) in pieces; None: up to the end. Raises `StoreError` if the answer breaks off.
+
+        `version` is the ETag that the file must have; raises `FileReplaced` for another one.
+        """
         if stop is not None and stop <= start:
             return
         headers = {
             "Range": f"bytes={start}-{'' if stop is None else stop - 1}",
             "Accept-Encoding": "identity",
         }
+        if version is not None:
+            headers["If-Range"] = version
         response = self._connection.request(
             "GET", _file(run, path), headers=headers, accept=(416,), stream=True
         )
         with response:
+            if version is not None and response.headers.get("ETag", version) != version:
+                raise FileReplaced(f"{path} of run {run} has been replaced on {self.url} while it was read")
             if response.status_code == 416:  # nothing is recorded there (yet)
                 return
             skip = start if response.status_code == 200 else 0  # a server may answer with the whole
@@ -279,6 +308,28 @@ class RemoteStore:
 
     def _series_missing(self, run: str, tag: str) -> _SeriesMissing:
         return _SeriesMissing(run, tag)
+
+
+class RemoteContent:
+    """A file of a server as it was when it was opened. `version` is its ETag, None where the server says none."""
+
+    def __init__(self, store: RemoteStore, run: str, path: str, size: int, version: str | None) -> None:
+        self.size = size
+        self.version = version
+        self._store = store
+        self._run = run
+        self._path = path
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return bytes [start, stop); see `chunks`."""
+        return b"".join(self.chunks(start, stop))
+
+    def close(self) -> None:
+        """Do nothing: nothing is open."""
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield bytes [start, stop) in pieces. Raises `FileReplaced` if they are not there any more, else as `RemoteStore.chunks`."""
+        return self._store.chunks(self._run, self._path, start, stop, version=self.version)
 
 
 class _SeriesMissing:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from runcast.run.metrics import Metric
     from runcast.run.record import RunRecord
-    from runcast.store.protocol import FileRecord, SeriesRecord, Store
+    from runcast.store.protocol import FileRecord, SeriesRecord, SeriesValues, Store
 
-    Logged = Callable[[SeriesRecord], Sequence[float]]
+    Summarized = SeriesRecord | SeriesValues
+    Logged = Callable[[Summarized], Sequence[float]]
 
 __all__ = [
     "dumps",
@@ -52,20 +53,18 @@ def run_shape(run: RunRecord, series: Sequence[SeriesRecord], store: Store | Non
     }
 
 
-def whole_summary(
-    run: RunRecord, series: Sequence[SeriesRecord], store: Store | None = None
-) -> dict[str, Any]:
+def whole_summary(run: RunRecord, series: Sequence[Summarized], store: Store | None = None) -> dict[str, Any]:
     """Return what came of a run: what its series say, its trials above that, and what the user set above all."""
     last = {(each.root, each.source, each.tag): each.last for each in series if each.plugin == "scalars"}
     return {**series_summary(run, series, store), **summary_of(run.facts, last), **run.summary}
 
 
 def series_summary(
-    run: RunRecord, series: Sequence[SeriesRecord], store: Store | None = None
+    run: RunRecord, series: Sequence[Summarized], store: Store | None = None
 ) -> dict[str, Any]:
     """Return what a run's series say, as its metrics are defined."""
 
-    def logged(each: SeriesRecord) -> Sequence[float]:
+    def logged(each: Summarized) -> Sequence[float]:
         if store is None:
             return ()
         values: list[float] = store.points(run.id, each.root, each.source, each.tag).value.tolist()
@@ -82,7 +81,7 @@ def series_shape(series: SeriesRecord) -> dict[str, Any]:
 
 
 def summary(
-    series: Sequence[SeriesRecord], metrics: Metrics | None = None, logged: Logged = lambda _: ()
+    series: Sequence[Summarized], metrics: Metrics | None = None, logged: Logged = lambda _: ()
 ) -> dict[str, Any]:
     """Return what there is to say of each scalar series: its last value, unless the metric is defined otherwise.
 
@@ -97,14 +96,10 @@ def summary(
             keys[each.tag if plain else f"{each.source}/{each.tag}"].append(each)
     found = {}
     for key, same in keys.items():
-        rooted = {f"{each.root}/{key}" for each in same}
-        for each in same:
-            if len(same) == 1:
-                name = key
-            elif len(rooted) == len(same):
-                name = f"{each.root}/{key}"
-            else:
-                name = f"{each.root}/{each.source}/{each.tag}"
+        names = [key] if len(same) == 1 else [f"{each.root}/{key}" for each in same]
+        if len(set(names)) < len(same):
+            names = [f"{each.root}/{each.source}/{each.tag}" for each in same]
+        for name, each in zip(names, same, strict=True):
             metric = metrics.of(*_names(name, each.tag)) if metrics else None
             value = each.last if metric is None else _summarized(metric, each, logged)
             if value is not None:
@@ -118,7 +113,7 @@ def _names(key: str, tag: str) -> list[str]:
     return ["/".join([*parts[at:-1], tag]) for at in range(len(parts))]
 
 
-def _summarized(metric: Metric, series: SeriesRecord, logged: Logged) -> Any:
+def _summarized(metric: Metric, series: Summarized, logged: Logged) -> Any:
     values = Values(math.nan, series.last, series.min, series.max)
     if {"first", "mean"} & set(metric.summary):
         for number, value in enumerate(logged(series)):

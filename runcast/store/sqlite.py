@@ -30,12 +30,11 @@ MOST_VARIABLES = 500
 _NETWORK = re.compile(r"nfs|cifs|smb|9p|ceph|gluster|lustre|beegfs|gpfs|afs|fuse\.")
 
 _pulse = schema.pulse.c
-_MARKS = select(_pulse.run, _pulse.change).where(
+_every = schema.pulse.alias().c
+_NEXT = select(func.coalesce(func.max(_every.change), 0) + 1).scalar_subquery()
+_MARKS = select(_pulse.run, _pulse.change, _NEXT.label("next")).where(
     _pulse.run.in_(bindparam("several", expanding=True)), ~_pulse.purged
 )
-
-
-_NEXT = select(func.coalesce(func.max(_pulse.change), 0) + 1).scalar_subquery()
 
 
 class SQLite:
@@ -82,11 +81,10 @@ class SQLite:
 
     def lock(self, connection: Connection, runs: Sequence[str]) -> Locked:
         """See `Backend`: whoever may write has the lock on everything."""
-        marks: dict[str, int] = {}
+        rows: list[Any] = []
         for at in range(0, len(runs), MOST_VARIABLES):
-            several = runs[at : at + MOST_VARIABLES]
-            marks.update((row.run, row.change) for row in connection.execute(_MARKS, {"several": several}))
-        return Locked(marks, connection.scalar(select(_NEXT)) or 1)
+            rows += connection.execute(_MARKS, {"several": runs[at : at + MOST_VARIABLES]})
+        return Locked({row.run: row.change for row in rows}, rows[0].next if rows else 0)
 
     def changes(self, connection: Connection, since: int) -> tuple[int, Sequence[Any]]:
         """See `Backend`."""
@@ -100,6 +98,10 @@ class SQLite:
     def is_passing(self, error: DBAPIError) -> bool:  # noqa: ARG002
         """See `Backend`: SQLite has waited."""
         return False
+
+    def is_full(self, error: BaseException) -> bool:
+        """See `Backend`."""
+        return "disk is full" in str(getattr(error, "orig", error))
 
     def advice(self, error: BaseException) -> str:
         """See `Backend`."""

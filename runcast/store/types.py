@@ -8,6 +8,8 @@ from sqlalchemy import TEXT, VARCHAR, Float, String, Text
 from sqlalchemy.types import TypeDecorator
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Dialect
     from sqlalchemy.types import TypeEngine
 
@@ -44,11 +46,13 @@ class Words(TypeDecorator[str]):
             return value.replace("\0", NUL)
         return value
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
-        """Return what was given."""
-        if value is not None and NUL in value and dialect.name == "postgresql":
-            return value.replace(NUL, "\0")
-        return value
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], Any] | None:  # noqa: ARG002
+        """Return what turns what is kept into what was given: nothing, but on PostgreSQL."""
+        return _with_nul if dialect.name == "postgresql" else None
+
+
+def _with_nul(kept: str | None) -> str | None:
+    return kept.replace(NUL, "\0") if kept is not None and NUL in kept else kept
 
 
 class RunId(TypeDecorator[str]):

@@ -12,6 +12,7 @@ import time
 import pytest
 from jupyterlab_driver import chromium
 
+from runcast.errors import RunNotFound
 from runcast.run.record import RunRecord, new_run_id
 from runcast.store.remote import RemoteStore
 
@@ -134,9 +135,10 @@ def test_a_run_appears_moves_and_is_shared_until_the_link_is_revoked(site):
         page.get_by_role("link", name="vision").click(timeout=30_000)  # it comes by itself
         page.wait_for_selector("tbody tr[data-state=running] .state-dot[data-state=running]")
         assert page.inner_text("tbody .chip") == "first"
-        wait_for(lambda: re.fullmatch(r"0\.\d+", page.locator("td.cell-metric").first.inner_text()))
-        value = page.locator("td.cell-metric").first.inner_text()
-        wait_for(lambda: page.locator("td.cell-metric").first.inner_text() != value)
+        metric = page.locator("td[data-column^='summary.']").first
+        wait_for(lambda: re.fullmatch(r"0\.\d+", metric.inner_text()))
+        value = metric.inner_text()
+        wait_for(lambda: metric.inner_text() != value)
         page.get_by_role("link", name="live").click()
         page.wait_for_selector(".rc-card canvas")
         first = site.points(page)
@@ -212,8 +214,9 @@ def test_a_run_goes_into_the_trash_and_comes_back(site):
         remote.create(RunRecord(run, "trashed", "one-run", "finished", time.time() - 60, time.time()))
     page = site.page
     site.open("/projects/trashed", "tbody tr")
-    page.hover("tbody tr")
-    page.get_by_role("button", name="Delete one-run").click()
+    page.get_by_role("button", name="Delete one-run").focus()  # it is in sight without a pointer
+    assert page.evaluate("getComputedStyle(document.activeElement).opacity") == "1"
+    page.keyboard.press("Enter")
     page.wait_for_selector("text=No runs yet")
     page.get_by_role("button", name="Undo").click()
     page.wait_for_selector("tbody tr")
@@ -232,6 +235,64 @@ def test_a_run_goes_into_the_trash_and_comes_back(site):
     page.wait_for_selector("tbody tr:has-text('one-run')")
     page.get_by_label("Filter runs").fill("state ==== 3")
     page.wait_for_selector("#filter-problem:not(:empty)")
+
+
+def test_a_project_is_settled_and_deleted_for_good(site):
+    """Its owner says how long runs are kept, empties the trash, moves a run, and deletes the project once its name is typed."""
+    runs = [new_run_id() for _ in range(3)]
+    with site.remote() as remote:
+        for number, run in enumerate(runs):
+            remote.create(
+                RunRecord(
+                    run,
+                    "passing",
+                    f"run-{number}",
+                    "finished",
+                    time.time() - 60,
+                    time.time(),
+                    None,
+                    {"lr": number},
+                )
+            )
+        remote.trash(runs[0])
+    page = site.page
+    site.open("/projects/passing", "td[data-column='config.lr']")
+    page.get_by_role("button", name="lr", exact=True).click()
+    page.wait_for_selector("tbody tr:first-child:has-text('run-1')")
+    page.get_by_role("button", name="Columns").click()
+    page.get_by_label("lr", exact=True).uncheck()
+    page.get_by_role("button", name="Done").press("Enter")
+    assert page.locator("td[data-column='config.lr']").count() == 0
+
+    page.get_by_role("link", name="Trash").click()
+    page.get_by_role("button", name="Empty the trash").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    page.wait_for_selector("text=The trash is empty")
+    page.get_by_role("link", name="Settings").click()
+    page.get_by_label("Runs are kept").select_option(label="for 90 days")
+    page.wait_for_selector("text=Saved.")
+    page.reload()
+    page.wait_for_selector("main[data-ready]")
+    assert page.get_by_label("Runs are kept").input_value() == "90"
+
+    site.open(f"/runs/{runs[1]}", ".rc-name")
+    page.get_by_role("button", name="Edit").click()
+    page.wait_for_selector("option[value=trashed]", state="attached")
+    page.get_by_label("Project").select_option("trashed")
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_selector("nav a:has-text('trashed')")
+
+    site.open("/projects/passing/settings", "main[data-ready]")
+    page.get_by_role("button", name="Delete this project").click()
+    dialog = page.get_by_role("dialog", name="Delete the project")
+    assert "1 run," in dialog.inner_text()
+    assert dialog.get_by_role("button", name="Delete for good").is_disabled()
+    page.keyboard.type("passing")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h1:has-text('Projects')")
+    assert page.get_by_role("link", name="passing").count() == 0
+    with site.remote() as remote, pytest.raises(RunNotFound):
+        remote.run(runs[2])
 
 
 def test_without_a_session_there_is_only_the_login(site):

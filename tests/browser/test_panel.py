@@ -5,6 +5,12 @@ import time
 
 import pytest
 
+from runcast.server.access import Access, Scope, Standing
+from runcast.server.access.cookies import COOKIE
+from runcast.server.app import create_app
+from runcast.server.serve import in_thread
+from runcast.store.local import LocalStore
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 START = "%load_ext runcast\n%sync_tensorboard --project browser"
@@ -216,3 +222,34 @@ def test_reloading_during_a_cell_catches_up(notebook, train, stop):
     opened.reload()
     steps = stop()
     wait_for(lambda: held(opened, "train", "rate") == steps, 60)
+
+
+def test_the_panel_leads_to_the_run_on_its_server(notebook, page, tmp_path):
+    """With `--to` the Run tab has a link to the run's page there; it opens beside the notebook, and shows the same points."""
+    with LocalStore(tmp_path / "team", own_in_place=False) as store:
+        access = Access(store.database)
+        ada = access.users.add("ada", Standing.MEMBER)[0].id
+        token = access.tokens.create(ada, "laptop", Scope.WRITE)[1]
+        with in_thread(create_app(store, access)) as url:
+            cookie = {"name": COOKIE, "value": access.sessions.open(ada).secret, "url": url}
+            page.context.add_cookies([cookie])
+            opened = notebook(
+                f"import os; os.environ['RUNCAST_TOKEN'] = '{token}'\n{START} --to {url}",
+                "from tensorboard.summary import Writer\nwriter = Writer('logs/shared')\n"
+                "for step in range(30): writer.add_scalar('loss', 1 / (step + 1), step)\nwriter.flush()",
+            )
+            opened.run(0)
+            opened.run(1)
+            wait_for(lambda: held(opened, "shared", "loss") == 30)
+            opened.panel.get_by_role("tab", name="Run").click()
+            link = opened.panel.get_by_role("link", name=url)
+            with page.context.expect_page() as popup:
+                link.click()
+            there = popup.value
+            there.wait_for_selector(".rc-card canvas")
+            there.wait_for_selector(".rc-state:text-is('running')")
+            assert re.fullmatch(rf"{url}/runs/[a-z2-7]{{16}}", there.url)
+            assert there.evaluate("opener") is None
+            shown = """() => [...globalThis.__runcast.values()][0].series().find(one => one.tag === "loss").points"""
+            wait_for(lambda: there.evaluate(shown) == 30)
+            there.close()

@@ -29,50 +29,73 @@ if TYPE_CHECKING:
 
 SERVE = """
 import sys
+from datetime import timedelta
 from pathlib import Path
 import uvicorn
 from runcast.server.app import create_app
 from runcast.store.local import LocalStore
-store = LocalStore(Path(sys.argv[1]), own_in_place=False)
-uvicorn.run(create_app(store), host="127.0.0.1", port=int(sys.argv[2]), log_level="error", access_log=False)
+root, host, port, database, files = sys.argv[1:]
+if files:  # what takes minutes otherwise
+    from runcast.store.places import objects, sealing
+    objects.TIMEOUT, objects.RETRIES = timedelta(seconds=1), 1
+    sealing.SEGMENT, sealing.SWEEP, sealing.SLOWEST = 64 << 10, 0.2, 1.0
+store = LocalStore(Path(root), database=database or None, files=files or None, own_in_place=False)
+uvicorn.run(create_app(store), host=host, port=int(port), log_level="critical", access_log=False)
 """
 
 
 class Server:
-    """A server of a folder; it can be killed and started again at the same address."""
+    """A server of a folder, or of a database and a bucket; it can be killed and started again at the same address.
 
-    def __init__(self, root: Path) -> None:
+    `within` is the beginning of a command that runs the rest elsewhere, where `host` is an address.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        database: str | None = None,
+        files: str | None = None,
+        host: str = "127.0.0.1",
+        within: tuple[str, ...] = (),
+    ) -> None:
         self.root = root
-        with LocalStore(root, own_in_place=False) as store:
+        self._where = {"database": database, "files": files}
+        self._within = within
+        with self.store() as store:
             self.access = Access(store.database)
-            self.user, _ = self.access.users.add("ada", Standing.MEMBER)
+            known = [user for user in self.access.users.all() if user.name == "ada"]
+            self.user = known[0] if known else self.access.users.add("ada", Standing.MEMBER)[0]
             self.token = self.new_token()
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._host = host
+        self.url = f"http://{host}:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
 
     def new_token(self) -> str:
         return self.access.tokens.create(self.user.id, "test", Scope.ADMIN)[1]
 
     def start(self) -> None:
-        self._process = subprocess.Popen([sys.executable, "-c", SERVE, str(self.root), str(self.port)])
+        where = [each or "" for each in self._where.values()]
+        serve = [sys.executable, "-c", SERVE, str(self.root), self._host, str(self.port), *where]
+        self.process = subprocess.Popen([*self._within, *serve])
         deadline = time.monotonic() + 60
         while True:
             try:
                 urllib.request.urlopen(f"{self.url}/healthz", timeout=5).close()
             except OSError:  # noqa: PERF203 - it is asked again
-                assert self._process.poll() is None, "the server did not start"
+                assert self.process.poll() is None, "the server did not start"
                 assert time.monotonic() < deadline, "the server does not answer"
                 time.sleep(0.05)
             else:
                 return
 
     def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
 
     def remote(self, token: str | None = None, **options: float) -> RemoteStore:
         return RemoteStore(self.url, token or self.token, **options)
@@ -80,7 +103,7 @@ class Server:
     @contextmanager
     def store(self) -> Iterator[LocalStore]:
         """The server's own store, past HTTP."""
-        with LocalStore(self.root, own_in_place=False) as store:
+        with LocalStore(self.root, own_in_place=False, **self._where) as store:
             yield store
 
 
@@ -161,13 +184,19 @@ def own_config(tmp_path, monkeypatch):
     return tmp_path / "config"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory) -> Iterator[Server]:
     """A running server."""
     server = Server(tmp_path_factory.mktemp("server"))
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def new_server_at() -> type[Server]:
+    """Make a server elsewhere, or on something else: `new_server_at(root, database=…, files=…)`, to be started."""
+    return Server
 
 
 @pytest.fixture

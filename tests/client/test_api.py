@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 import runcast
-from runcast.errors import QueryError, RunNotFound, StoreError
+from runcast.client.download import fetch
+from runcast.client.stored import StoredRun
+from runcast.errors import QueryError, RunNotFound, ServerUnreachable, StoreError
 from runcast.recorder.replication import Replication
+from runcast.run.record import RunRecord, new_run_id
+from runcast.store.remote import RemoteContent
 
 
 @pytest.fixture
@@ -104,3 +108,33 @@ def test_downloads_are_whole_and_stay_in_their_folder(api, runs, tmp_path, local
     assert not list((tmp_path / "elsewhere").rglob("*.pt"))
     with pytest.raises(RunNotFound, match=r"did you mean 'saved/sub/model\.pt'"):
         run.file("saved/model.pt")
+
+
+def test_a_file_that_is_replaced_while_it_is_downloaded(server, new_run, tmp_path, monkeypatch):
+    """A download that broke off, of a file that is another one by now, begins anew: never half of the one and half of the other."""
+    old, new = b"old!" * 1_000_000, b"new" * 500_000
+    fetched = RemoteContent.chunks
+    breaks = []
+
+    with server.remote() as remote:
+        run = RunRecord(new_run_id(), "api", "replaced", "running", 1e9)
+        remote.create(run)
+        remote.put(run.id, "saved/model.pt", old)
+
+        def chunks(self, start, stop):
+            pieces = fetched(self, start, stop)
+            if not breaks:
+                breaks.append(start)
+                yield next(pieces)
+                remote.put(run.id, "saved/model.pt", new)
+                raise ServerUnreachable("the answer broke off")
+            yield from pieces
+
+        monkeypatch.setattr(RemoteContent, "chunks", chunks)
+        copy = fetch(remote, run.id, "saved/model.pt", len(old), tmp_path)
+        assert copy.read_bytes() == new
+        assert breaks == [0]
+        remote.trash(run.id)
+        StoredRun(remote, remote.run_shape(run.id)).purge()
+        with pytest.raises(RunNotFound):
+            remote.run(run.id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -26,8 +27,8 @@ from runcast.recorder.replication import Replication
 from runcast.store import connection
 from runcast.store.remote import RemoteStore
 
-KILLS = int(os.environ.get("RUNCAST_TEST_KILLS", "5"))
-PAUSE = 600 / KILLS if KILLS >= 50 else 1.5
+KILLS = int(os.environ.get("RUNCAST_TEST_KILLS", "2"))
+PAUSE = 600 / KILLS if KILLS >= 50 else 0.8
 """Seconds between two kills, on average."""
 
 TRAIN = """
@@ -79,7 +80,7 @@ def test_a_server_that_is_killed_again_and_again_gets_everything(
         for _ in range(KILLS):
             time.sleep(chance.uniform(0.5, 1.5) * PAUSE)
             new_server.kill()
-            time.sleep(chance.uniform(0.0, 1.0))
+            time.sleep(chance.uniform(0.0, 0.6))
             new_server.start()
         (tmp_path / "stop").touch()
         training.communicate(timeout=120)
@@ -136,7 +137,7 @@ class FaultyNetwork:
                 case "refuse":
                     return
                 case "silent":
-                    time.sleep(1.0)
+                    time.sleep(0.6)
                     return
                 case "error" | "html":
                     client.recv(1 << 16)
@@ -167,7 +168,7 @@ def _pass(source: socket.socket, target: socket.socket, most: int | None) -> Non
 
 def test_a_network_that_fails_loses_and_repeats_nothing(new_run, local, server, is_same, monkeypatch):
     """Connections are refused, cut, silent, answers truncated or replaced by errors: everything arrives, once."""
-    monkeypatch.setattr(connection, "ANSWER", 0.5)
+    monkeypatch.setattr(connection, "ANSWER", 0.3)
     network = FaultyNetwork(server.port, seed=7)
     run = new_run(project="faults")
     replication = Replication(local, lambda: RemoteStore(network.url, server.token, patience=0.0), run.id)
@@ -181,7 +182,7 @@ def test_a_network_that_fails_loses_and_repeats_nothing(new_run, local, server, 
             failures += 1
         replication.reconnect()
 
-    for step in range(40):
+    for step in range(30):
         run.log("train", step, loss=1 / (step + 1), acc=float(step))
         run.log(f"source{step % 7}", step, loss=0.5)
         run.print("x" * 500 * step)
@@ -189,9 +190,10 @@ def test_a_network_that_fails_loses_and_repeats_nothing(new_run, local, server, 
             local.put(run.id, f"saved/{step}.bin", os.urandom(60_000))
         attempt()
     run.finish()
-    for _ in range(30):
+    for _ in range(15):
         attempt()
     network.calm = True
+    monkeypatch.setattr(connection, "ANSWER", 20.0)
     deadline = time.monotonic() + 30
     while not replication.complete:
         assert time.monotonic() < deadline
@@ -202,18 +204,42 @@ def test_a_network_that_fails_loses_and_repeats_nothing(new_run, local, server, 
     is_same(run.id, server)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits another process")
-def test_a_server_whose_disk_is_full_takes_the_rest_when_there_is_room(new_run, local, new_server, is_same):
+@pytest.fixture
+def mounted(tmp_path):
+    """Mount a small file system of its own for the server's folder; None where that is not allowed. Gives what changes its size."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+
+    def mount(*options: str) -> bool:
+        command = ["mount", "-t", "tmpfs", "-o", ",".join(options), "none", str(folder)]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    if not (shutil.which("mount") and mount("size=64m")):
+        yield None
+        return
+    yield lambda size: mount(f"size={size}", "remount")
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="fills a file system of its own, or limits another process"
+)
+def test_a_server_whose_disk_is_full_takes_the_rest_when_there_is_room(
+    mounted, new_run, local, new_server, is_same
+):
     """While the server cannot write, it says so and the recorder keeps trying; nothing of it is lost or there twice."""
     run = new_run(project="faults")
     run.log("train", 0, loss=1.0)
     replication = Replication(local, lambda: new_server.remote(patience=0.0), run.id)
     replication.round()
-    process = psutil.Process(new_server._process.pid)
+    process = psutil.Process(new_server.process.pid)
     hard = process.rlimit(resource.RLIMIT_FSIZE)[1]
-    process.rlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+    if mounted is None:
+        process.rlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+    else:
+        assert mounted(shutil.disk_usage(new_server.root).used + 400_000)
     refused = set()
-    for step in range(1, 60):
+    for step in range(1, 40):
         run.log("train", step, loss=1 / step)
         run.print("y" * 20_000)
         local.put(run.id, "saved/big.bin", os.urandom(600_000))
@@ -222,14 +248,99 @@ def test_a_server_whose_disk_is_full_takes_the_rest_when_there_is_room(new_run, 
         except ServerUnreachable as error:
             refused.add(str(error))
             replication.reconnect()
-    assert any("File too large" in text or "disk" in text or "full" in text for text in refused), refused
-    process.rlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        if replication.trouble:
+            refused.add(replication.trouble)
+    if mounted is None:
+        assert any("File too large" in text for text in refused), refused
+        process.rlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    else:
+        assert any("507" in text and "free space on its disk" in text for text in refused), refused
+        assert mounted("64m")
     run.finish()
     deadline = time.monotonic() + 30
     while not replication.complete:
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, replication.trouble
         with suppress(ServerUnreachable):
             replication.round()
         time.sleep(0.05)
     replication.close()
     is_same(run.id, new_server)
+
+
+@pytest.fixture
+def cable():
+    """Lay a cable to a network of its own: the address there, what runs a command there, and what cuts the cable."""
+    name = f"runcast{os.getpid()}"
+
+    def ip(*words: str) -> bool:
+        return subprocess.run(["ip", *words], capture_output=True, check=False).returncode == 0
+
+    if not (shutil.which("ip") and ip("netns", "add", name)):
+        pytest.skip("this user may make no networks")
+    here, there = f"rch{os.getpid()}", f"rct{os.getpid()}"
+    net = f"10.213.{os.getpid() % 250}"
+    try:
+        assert ip("link", "add", here, "type", "veth", "peer", "name", there, "netns", name)
+        assert ip("address", "add", f"{net}.1/30", "dev", here)
+        assert ip("link", "set", here, "up")
+        assert ip("-n", name, "address", "add", f"{net}.2/30", "dev", there)
+        assert ip("-n", name, "link", "set", there, "up")
+        within = ("ip", "netns", "exec", name)
+        yield f"{net}.2", within, lambda state: ip("-n", name, "link", "set", there, state)
+    finally:
+        ip("link", "del", here)
+        ip("netns", "del", name)
+
+
+def test_a_network_that_is_cut_and_restored(
+    cable, tmp_path, new_run, local, new_server_at, is_same, monkeypatch
+):
+    """The cable to the server is cut in the middle of uploads, several times: what is sent then vanishes, and comes afterwards, once."""
+    address, within, cut = cable
+    monkeypatch.setattr(connection, "ANSWER", 0.5)
+    monkeypatch.setattr(connection, "CONNECT", 0.5)
+    server = new_server_at(tmp_path / "server", host=address, within=within)
+    server.start()
+    run = new_run(project="faults")
+    replication = Replication(local, lambda: server.remote(patience=0.0), run.id)
+    stop, failures = threading.Event(), []
+
+    def cut_again_and_again() -> None:
+        chance = random.Random(2)
+        for _ in range(max(3, KILLS)):
+            time.sleep(chance.uniform(0.1, 0.5))
+            assert cut("down")
+            time.sleep(chance.uniform(0.3, 1.2))
+            assert cut("up")
+        stop.set()
+
+    cutting = threading.Thread(target=cut_again_and_again)
+    cutting.start()
+    step, deadline = 0, None
+    try:
+        while not replication.complete:
+            if not stop.is_set():
+                for _ in range(20):
+                    run.log("train", step, loss=1 / (step + 1))
+                    step += 1
+                run.print("z" * 50_000)
+                local.put(run.id, f"saved/{step % 3}.bin", os.urandom(1_000_000))
+            elif deadline is None:
+                monkeypatch.setattr(connection, "ANSWER", 10.0)
+                monkeypatch.setattr(connection, "CONNECT", 5.0)
+                run.finish()
+                deadline = time.monotonic() + 40
+            else:
+                assert time.monotonic() < deadline, failures[-1]
+            try:
+                replication.round()
+            except ServerUnreachable as error:
+                failures.append(str(error))
+                replication.reconnect()
+            time.sleep(0.01)
+        assert any("does not answer" in failure for failure in failures), failures
+        is_same(run.id, server)
+    finally:
+        cutting.join()
+        replication.close()
+        server.kill()

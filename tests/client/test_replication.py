@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -38,9 +39,12 @@ SENT: list[tuple[str, int]] = []
 
 def counted(remote: RemoteStore) -> RemoteStore:
     """Note what passes: path and bytes."""
-    send, put = remote.append_all, remote.put
+    send, one, put = remote.append_all, remote.append, remote.put
     remote.append_all = lambda run, appends: (
         SENT.extend((a.path, len(a.data)) for a in appends) or send(run, appends)
+    )
+    remote.append = lambda run, path, at, data, **named: (
+        SENT.append((path, len(data))) or one(run, path, at, data, **named)
     )
     remote.put = lambda run, path, data: SENT.append((path, data.stat().st_size)) or put(run, path, data)
     return remote
@@ -122,6 +126,24 @@ def test_long_records_and_damage_arrive_as_they_are(new_run, replicate, server, 
     replication = replicate(run.id)
     until_there(replication, lambda: replication.complete)
     is_same(run.id, server)
+
+
+def test_a_record_longer_than_any_request_arrives(new_run, replicate, server, is_same):
+    """A single record of 17 MiB, more than a request may append otherwise, is sent alone, and what comes after it too."""
+    SENT.clear()
+    run = new_run()
+    run.log("train", 0, loss=1.0)
+    (path,) = run.writers
+    scalar = run.writers[path].path.read_bytes()
+    record = _record(b"\x1a" + sized(b"brain.Event:2") + b"\xfa\x07" + sized(os.urandom(17 << 20)))
+    run.record(path, record)
+    run.record(path, scalar)
+    run.finish()
+    replication = replicate(run.id)
+    until_there(replication, lambda: replication.complete)
+    is_same(run.id, server)
+    assert replication.sent.refused == {}
+    assert sum(size for _, size in SENT) <= len(record) + 3 * BATCH
 
 
 def test_a_file_that_the_server_refuses_does_not_hold_up_the_others(new_run, replicate, server, local):

@@ -305,6 +305,7 @@ def test_a_run_in_which_nothing_happens_is_still_heard_of(tmp_path, monkeypatch)
             tmp_path,
             lambda: record,
             SimpleNamespace(room=1 << 20, offer=lambda header, *_: sent.append(header) or True),
+            lambda: None,
         )
         panels.open(store)
         panels.show("panel", "")

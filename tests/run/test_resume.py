@@ -217,4 +217,4 @@ def test_runs_can_be_asked_for_by_tag_and_group(tmp_path):
         for run, facts in {"a": {"tags": ["x", "y"]}, "b": {"tags": ["x"], "group": "g"}, "c": {}}.items():
             store.create(RunRecord(run, "p", run, "finished", 1.0, 2.0, facts=facts))
         asked = [RunQuery(tags=("x",)), RunQuery(tags=("x", "y")), RunQuery(group="g"), RunQuery(tags=("z",))]
-        assert [[run.id for run in store.runs(query)] for query in asked] == [["a", "b"], ["a"], ["b"], []]
+        assert [{run.id for run in store.runs(query)} for query in asked] == [{"a", "b"}, {"a"}, {"b"}, set()]

@@ -14,11 +14,13 @@ import pytest
 from sqlalchemy import select
 
 from runcast.errors import SettingsError, StoreError
+from runcast.events.wire import sized
+from runcast.events.writer import _record
 from runcast.run.record import RunRecord, new_run_id
 from runcast.store import schema
 from runcast.store.local import LocalStore
 from runcast.store.places import bucket as bucket_module
-from runcast.store.places.objects import Objects
+from runcast.store.places.objects import ObjectGone, Objects
 from runcast.store.places.sealing import QUIET, SEGMENT, Sealer
 from runcast.store.protocol import Facts, OffsetMismatch
 
@@ -132,6 +134,30 @@ def test_small_appends_are_few_rows(store, run):
         store.append(run, PATH, at, data[at : at + 200])
     assert len([piece for piece in tails(store) if piece[0]]) <= bucket_module.MOST_SMALL + 5
     assert store.read(run, PATH, 0, ALL) == data
+
+
+def test_a_long_record_is_several_pieces(store, run):
+    """A record of any length is recorded; no row of the database holds more than 8 MiB of it."""
+    record = _record(b"\x1a" + sized(b"brain.Event:2") + b"\xfa\x07" + sized(bytes(range(256)) * 40_000))
+    path = "files/logs/events.out.tfevents.1.host"
+    assert store.append(run, path, 0, record).size == len(record)
+    assert max(stop - start for _, start, stop in tails(store)) == SEGMENT
+    store._sealer.sweep()
+    assert objects(store, run) == {f"{path}/0-{SEGMENT}": SEGMENT}
+    assert store.read(run, path, 0, ALL) == record
+
+
+def test_a_whole_file_is_read_as_it_was_opened(store, run):
+    """Who has a file open is never given another one's bytes; to whom it is gone, it is said."""
+    store.put(run, "saved/a", b"old" * 1000)
+    content = store.open(run, "saved/a")
+    assert (content.size, content.read(0, 6)) == (3000, b"oldold")
+    store.put(run, "saved/a", b"new")
+    with pytest.raises(ObjectGone):
+        content.read(6, 12)
+    again = store.open(run, "saved/a")
+    assert (again.size, again.read(0, 6), store.read(run, "saved/a", 0, ALL)) == (3, b"new", b"new")
+    assert again.version != content.version
 
 
 KILLED = """

@@ -45,6 +45,7 @@ def found(database, store, new_run):
             facts={
                 "tags": ["night", f"№ {number}"],
                 "group": "sweep" if number % 2 else "",
+                **({"host": f"node{9 - number}"} if name in {"adam", "text"} else {}),
                 "notes": "Überraschend GUT" if name == "adam" else "",
                 **({"summary": {"best": 3, "val/acc": 0.95, "verdict": "good"}} if name == "bare" else {}),
             },
@@ -88,6 +89,8 @@ def test_runs_are_found_by_what_they_are(found, monkeypatch, few):
         f"config.long = {'x' * 300}": "text",
         f"config.long = {'x' * 299}": "",
         "summary.val/acc > 0.75": "bare adam",
+        "duration >= 94 and duration < 98": "bare",
+        "host contains NODE": "text adam",
         "summary.val/acc.max >= 0.9": "bare adam",
         "summary.val/acc.min < 0.3": "adam",
         "summary.val/acc exists": "bare text sgd adam",
@@ -132,6 +135,10 @@ def test_runs_are_ordered_and_paged(store, found, monkeypatch, few):
         "-config.lr": "sgd adam text bare",
         "config.lr": "adam sgd text bare",
         "-config.missing": "bare text sgd adam",
+        "host": "text adam bare sgd",
+        "-host": "adam text bare sgd",
+        "duration": "text bare sgd adam",
+        "-duration": "adam sgd bare text",
     }.items():
         for limit in (1, 2, 3, None):
             listed = []

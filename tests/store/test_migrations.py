@@ -23,7 +23,7 @@ from runcast.store.migrations import LOCATION, upgrade
 from runcast.store.protocol import RunQuery
 from runcast.store.query import parse_filters
 
-FIRST = Path(__file__).parents[1] / "data" / "store-1"
+FIRST = Path(__file__).parent / "data" / "store-1"
 """A store that was recorded into before there were migrations, by the code of then, and its only event file."""
 
 RUN, FILE = "aaaaaaaaaaaaaaaa", "files/logs/train/events.out.tfevents.1.lab"

@@ -37,6 +37,8 @@ def everything(store, run):
     names = ("root", "source", "tag", "plugin", "count", "first_step", "last_step")
     names += ("last", "min", "max", "last_wall_time")
     series = [tuple(getattr(each, name) for name in names) for each in store.series(run)]
+    scalars = [(*each[:3], *each[7:10]) for each in series if each[3] == "scalars"]
+    assert store.values([run]) == ({run: scalars} if scalars else {})
     points = []
     for root, source, tag, plugin, *_ in series:
         if plugin == "scalars":
@@ -98,9 +100,8 @@ class Trial:
             writer.close()
 
 
-@pytest.mark.parametrize("most", [1, 3, 32])
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(moments=st.lists(moment, max_size=40))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(most=st.sampled_from([1, 3, 32]), moments=st.lists(moment, max_size=40))
 def test_what_is_recent_reads_as_if_it_were_not(tmp_path_factory, monkeypatch, most, moments):
     """Several files of two folders, restarts, new tags and new recorders in any order: at each moment the store says what it
     would say had everything been indexed at once.

@@ -10,6 +10,7 @@ from dataclasses import astuple, replace
 import pytest
 from filelock import FileLock
 
+from runcast.errors import RunNotFound
 from runcast.events.writer import EventWriter
 from runcast.run.journal import Journal
 from runcast.run.record import RunRecord, new_run_id
@@ -181,6 +182,30 @@ def test_an_index_made_anew_says_the_same(open_store):
     assert rebuild(store) == dict.fromkeys(runs, "rebuilt")
     assert answers(store, runs) == after
     assert store.size(runs[1], path) > 0
+
+
+def test_what_was_deleted_for_good_stays_deleted(open_store):
+    """A new database knows which runs were deleted: nobody brings them back, and what a crash left of one goes."""
+    store = open_store()
+    runs = fill(store)
+    for run in runs[:2]:
+        store.trash(run)
+        if run == runs[1]:  # the process dies before it has deleted the files
+            store._files.remove = lambda _: None
+        store.purge(run)
+    del store._files.remove
+    for new_database in (False, True):
+        if new_database:
+            if store._sealer is not None:
+                store._sealer.sweep(everything=True)
+            store = open_store(new_database=True)
+        outcomes = rebuild(store)
+        assert outcomes.pop(runs[1], "purged") == "purged"
+        assert outcomes == dict.fromkeys(runs[2:], "rebuilt")
+        for run in runs[:2]:
+            with pytest.raises(RunNotFound, match="deleted from this store for good"):
+                store.create(RunRecord(run, "p", "again", "running", 1e9))
+        assert sorted(store._files.runs()) == sorted(runs[2:])
 
 
 def test_a_run_of_an_older_runcast_is_found_by_its_own_journal(place, store):

@@ -59,6 +59,12 @@ def test_a_bucket_keeps_its_first_least_greatest_and_last(points, pixels):
     points = sorted(dict(points).items())
     step, value = np.array([p[0] for p in points], np.int64), np.array([p[1] for p in points], np.float64)
     chosen = buckets.select(step, value, pixels)
+    if points:  # and what is selected part by part is the same
+        within = int(step[0]), int(step[-1])
+        thirds = np.array_split(np.arange(len(step)), 3)
+        of_parts = [part[buckets.select(step[part], value[part], pixels, within)] for part in thirds]
+        rows = np.concatenate(of_parts)
+        assert rows[buckets.select(step[rows], value[rows], pixels, within)].tolist() == chosen.tolist()
     assert (np.diff(chosen) > 0).all()
     assert len(chosen) <= 4 * pixels
     if not points:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -76,7 +77,10 @@ class Access:
         self._runs: Cache[str, Run] = Cache(100_000, ticks)
         self._ticks = ticks
         self._epoch, self._next_look = -1, ticks()
-        ground.revoked.append(self._credentials.clear)
+        self._changes = itertools.count(1)
+        self.changes = 0
+        """Another number when somebody may have lost the right to see something: whoever still sends it asks again."""
+        ground.revoked.append(self._take_away)
         self._passwords = CapacityLimiter(2)  # argon2 takes a core and 64 MiB for each
 
     async def run(self, function: Callable[..., T], *arguments: object, **named: object) -> T:
@@ -99,7 +103,7 @@ class Access:
             self.check_origin(request)
             if not same(request.headers.get(CSRF_HEADER, ""), csrf_token(secret)):
                 raise HTTPException(403, f"send the session's `csrf` in the header {CSRF_HEADER}")
-        await self._keep_up()
+        await self.keep_up()
         key = digest(kind + secret)
         credential = self._credentials.get(key)
         if credential is None or (credential.expires or float("inf")) <= self._ground.now():
@@ -113,15 +117,19 @@ class Access:
             self._credentials.keep(key, credential, lasts, generation)
         return credential
 
-    async def _keep_up(self) -> None:
-        """Forget who may do what if another process took something away. One request in a while waits for that."""
+    def _take_away(self) -> None:
+        self._credentials.clear()
+        self.changes = next(self._changes)
+
+    async def keep_up(self) -> None:
+        """Forget who may do what if another process took something away. One caller in `LOOK_EVERY` waits for that."""
         now = self._ticks()
         if now >= self._next_look:
             self._next_look = now + LOOK_EVERY
             epoch = await self.run(self._ground.epoch)
             if epoch != self._epoch:
                 self._epoch = epoch
-                self._credentials.clear()
+                self._take_away()
 
     def forget(self, request: Request) -> None:
         """Have the request's credentials, and the run in its path, looked up anew."""
@@ -163,6 +171,7 @@ class Access:
         """Take note that a run may be in another project now, in the trash, out of it, or gone."""
         self._runs.forget(run)
         self._runs.generation += 1
+        self.changes = next(self._changes)
 
     async def project(self, name: str) -> Project:
         """Return a project as a resource."""

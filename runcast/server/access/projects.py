@@ -29,6 +29,7 @@ _project = schema.project.c
 _member = schema.member.c
 _user = schema.user.c
 _run = store.run.c
+_kept = store.retention.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class ProjectRecord:
     runs: int = 0
     latest: float | None = None
     """When its newest run began."""
+    keep_for: float | None = None
+    """Seconds after its end when a run is put into the trash; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,9 @@ class Projects:
             for name, runs, latest in connection.execute(used):
                 project = found.get(name) or ProjectRecord(name, "private", None)
                 found[name] = replace(project, runs=runs, latest=latest)
+            for name, age in connection.execute(select(_kept.project, _kept.age)):
+                if name in found:
+                    found[name] = replace(found[name], keep_for=age)
         return [found[name] for name in sorted(found)]
 
     def make(self, name: str, owner: int, visibility: Visibility = "private") -> bool:
@@ -105,6 +111,14 @@ class Projects:
             changed = schema.project.update().where(_project.name == name)
             connection.execute(changed.values(visibility=visibility))
 
+    def keep_for(self, name: str, age: float | None) -> None:
+        """Let runs be put into the trash so many seconds after they ended; None: never."""
+        with self._ground.change() as connection:
+            self._adopt(connection, name)
+            connection.execute(store.retention.delete().where(_kept.project == name))
+            if age is not None:
+                connection.execute(store.retention.insert().values(project=name, age=age))
+
     def remove(self, name: str) -> None:
         """Remove a project, its members and its shares. Raises `Conflict` while there are runs in it, trash included."""
         with self._ground.change() as connection:
@@ -112,6 +126,7 @@ class Projects:
                 raise Conflict(f"there are runs in project {name!r}; delete them first")
             connection.execute(schema.member.delete().where(_member.project == name))
             connection.execute(schema.share.delete().where(schema.share.c.project == name))
+            connection.execute(store.retention.delete().where(_kept.project == name))
             connection.execute(schema.project.delete().where(_project.name == name))
 
     # Members.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from runcast.errors import RunNotFound, StoreError
+from runcast.errors import RunNotFound, StorageFull, StoreError
 from runcast.server.access import Action, requires, run_in_path
 from runcast.server.api import schemas
 from runcast.server.api.operation import Body, operation
@@ -51,6 +51,12 @@ async def append_to_files(request: Request) -> Response:
         appends = _unpack(body)
         answers = await service.committer.append(request.path_params["id"], appends) if appends else []
     if answers and isinstance(answers[0], RunNotFound):
+        raise answers[0]
+    if (
+        answers
+        and isinstance(answers[0], StorageFull)
+        and all(isinstance(each, StorageFull) for each in answers)
+    ):
         raise answers[0]
     return JSONResponse({"answers": [_shape(answer) for answer in answers]})
 

@@ -15,25 +15,31 @@ from runcast.server.access import Action, requires, run_in_path
 from runcast.server.api import schemas
 from runcast.server.api.operation import NOTHING, Body, header, operation
 from runcast.server.api.read import whole
-from runcast.server.body import content_type, read_body, read_json, stream_body
-from runcast.server.errors import ErrorResponse, Problem
+from runcast.server.body import content_type, read_body, read_json, spool_body, stream_body
+from runcast.server.errors import ErrorResponse, Problem, busy
 from runcast.server.ranges import Unsatisfiable, parse_range
 from runcast.server.service import service_of
 from runcast.store import wire
 from runcast.store.paths import FilePath
+from runcast.store.places.objects import ObjectGone
 from runcast.store.protocol import Append, FileRecord, OffsetMismatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from runcast.server.service import Service
+    from runcast.store.places import Content
 
 __all__ = ["ENDPOINTS"]
 
 PIECE = 1 << 20
 """Bytes of a file that are in memory while it is read."""
+
+MOST_REPLACED = 5
+"""How often a file may be replaced while its reading begins."""
 
 BYTES = ("application/octet-stream",)
 GROUP = "files"
@@ -63,14 +69,15 @@ async def list_files(request: Request) -> Response:
     "/runs/{id}/files/{path:path}",
     "Read a file",
     group=GROUP,
-    description="As recorded, byte for byte. Event files and other files that are appended to have an ETag, for their bytes never change.",
+    description="As recorded, byte for byte. What is sent belongs together: if the file is replaced meanwhile, it is the old one, or the answer "
+    "breaks off. To go on with one, send its ETag as `If-Range`: you get the rest, or the whole of a new file.",
     parameters=(
         header("Range", schemas.TEXT, "One range of bytes; several are answered with the whole."),
         header("If-None-Match", schemas.TEXT),
         header("If-Range", schemas.TEXT),
     ),
     answers={
-        200: Body(None, BYTES, {"Upload-Offset": "How many bytes are recorded.", "ETag": "Changes when the file grows."}),
+        200: Body(None, BYTES, {"Upload-Offset": "How many bytes are recorded.", "ETag": "Changes when the file grows or is replaced."}),
         206: Body(None, BYTES, {"Content-Range": "Which bytes these are, and of how many."}),
         304: NOTHING,
     },
@@ -80,30 +87,47 @@ async def list_files(request: Request) -> Response:
 async def read_file(request: Request) -> Response:
     service = service_of(request)
     run, path, place = _place(request)
-    size = await service.call(_find, service, run, path)
-    if size is None:
-        raise Problem(
-            404, f"run {run} has no file {path!r}; GET /api/v1/runs/{run}/files lists those that it has"
-        )
+    for _ in range(MOST_REPLACED):
+        content = await service.call(service.store.open, run, path)
+        if content is None:
+            break
+        try:
+            return await _answer(request, content, path, place)
+        except ObjectGone:
+            continue  # it was replaced just now: its new content is there
+        except BaseException:
+            content.close()
+            raise
+    if content is not None:
+        raise busy(f"{path!r} is replaced all the time; try again")
+    raise Problem(
+        404, f"run {run} has no file {path!r}; GET /api/v1/runs/{run}/files lists those that it has"
+    )
+
+
+async def _answer(request: Request, content: Content, path: str, place: FilePath) -> Response:
+    """Return the answer with the part of a file that is asked for; the content is closed with it, unless this raises."""
+    size, etag = content.size, f'"{content.version}"'
     headers = {
         **_HARMLESS,
         "Accept-Ranges": "bytes",
         "Upload-Offset": str(size),
         "Cache-Control": "private, no-cache",
+        "ETag": etag,
     }
     headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(place.name, safe='')}"
-    etag = None
-    if _only_grows(place):
-        etag = headers["ETag"] = f'"{size}"'
-        if etag in [each.strip() for each in request.headers.get("if-none-match", "").split(",")]:
-            return Response(status_code=304, headers=headers)
+    known = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
+    if etag in known:
+        content.close()
+        return Response(status_code=304, headers=headers)
     wanted = request.headers.get("range")
     if "if-range" in request.headers and request.headers["if-range"] != etag:
         wanted = None
     try:
         part = parse_range(wanted, size)
     except Unsatisfiable:
-        more = {"Content-Range": f"bytes */{size}", "Upload-Offset": str(size)}
+        content.close()
+        more = {"Content-Range": f"bytes */{size}", "Upload-Offset": str(size), "ETag": etag}
         return ErrorResponse(416, f"{path!r} has {size} bytes; ask for a range of them", more)
     start, stop = part or (0, size)
     if part is not None:
@@ -111,14 +135,36 @@ async def read_file(request: Request) -> Response:
     headers["Content-Length"] = str(stop - start)
     status = 200 if part is None else 206
     if request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type="application/octet-stream")
-    if stop - start <= PIECE:
-        body = await service.call(service.store.read, run, path, start, stop)
-        if len(body) != stop - start:
-            raise Problem(503, f"{path!r} changes just now; try again", {"Retry-After": "1"})
-        return Response(body, status, headers, "application/octet-stream")
-    pieces = _pieces(service, run, path, start, stop)
-    return StreamingResponse(pieces, status, headers, "application/octet-stream")
+        content.close()
+        return Response(status_code=status, headers=headers, media_type=BYTES[0])
+    service = service_of(request)
+    first = await service.call(content.read, start, min(stop, start + PIECE))
+    if start + len(first) == stop:
+        content.close()
+        return Response(first, status, headers, BYTES[0])
+    return _Pieces(service, content, first, (start, stop), status, headers)
+
+
+class _Pieces(StreamingResponse):
+    """A part of a file that is too long to be held in memory; the file is closed when it is sent, or nobody wants it any more."""
+
+    def __init__(
+        self,
+        service: Service,
+        content: Content,
+        first: bytes,
+        part: tuple[int, int],
+        status: int,
+        headers: dict[str, str],
+    ) -> None:
+        self._content = content
+        super().__init__(_pieces(service, content, first, *part), status, headers, BYTES[0])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._content.close()
 
 
 @operation(
@@ -126,7 +172,8 @@ async def read_file(request: Request) -> Response:
     "/runs/{id}/files/{path:path}",
     "Append to a file",
     group=GROUP,
-    description="All or nothing. Of an event file only whole records are taken, so the new offset may be less than what was sent: go on there.",
+    description="All or nothing. Of an event file only whole records are taken, so the new offset may be less than what was sent: go on there. "
+    "A body has at most 16 MiB, or, so that any record can be sent, 1 GiB to an event file.",
     parameters=(
         header("Upload-Offset", schemas.INTEGER, "Where the bytes belong: the file's size.", required=True),
         header("Upload-Complete", {"enum": ["?0", "?1"]}, "?1: what fails verification will not get better; it is passed over."),
@@ -147,7 +194,10 @@ async def append_to_file(request: Request) -> Response:
     if place.is_whole:
         raise Problem(400, f"{path!r} is put as a whole; use PUT")
     with service.committer.room() as room:
-        data = await read_body(request, service.limits.append, service.limits, room)
+        if place.is_event_file:
+            data = await spool_body(request, service, room)
+        else:
+            data = await read_body(request, service.limits.append, service.limits, room)
         (answer,) = await service.committer.append(run, (Append(path, offset, data, complete == "?1"),))
     if isinstance(answer, StoreError):
         raise answer
@@ -215,25 +265,14 @@ def _place(request: Request) -> tuple[str, str, FilePath]:
         raise Problem(400, str(error)) from error
 
 
-def _only_grows(place: FilePath) -> bool:
-    return place.grows
-
-
-def _find(service: Service, run: str, path: str) -> int | None:
-    """Return the size of a file, None if the run has no such file."""
-    size = service.store.size(run, path)
-    if size or any(file.path == path for file in service.store.files(run)):
-        return size
-    return None
-
-
-async def _pieces(service: Service, run: str, path: str, start: int, stop: int) -> AsyncIterator[bytes]:
-    while start < stop:
-        piece = await service.call(service.store.read, run, path, start, min(stop, start + PIECE))
-        if not piece:  # replaced by a smaller one meanwhile: the answer breaks off, which tells the reader
-            raise Problem(503, f"{path!r} has changed while it was read; try again")
-        start += len(piece)
+async def _pieces(
+    service: Service, content: Content, first: bytes, start: int, stop: int
+) -> AsyncIterator[bytes]:
+    piece = first
+    while piece:
         yield piece
+        start += len(piece)
+        piece = await service.call(content.read, start, min(stop, start + PIECE)) if start < stop else b""
 
 
 def _offset(request: Request) -> int:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ENDPOINTS"]
 
 RECHECK = 4.0
-"""Seconds after which a stream asks again whether its viewer may still see the run."""
+"""Seconds after which a stream asks again whether its viewer may still see the run; at once when anybody lost a right."""
 
 LONGEST = 3600.0
 """Seconds after which a stream ends, for its viewer to come back, to any replica."""
@@ -52,6 +52,7 @@ async def follow_frames(request: Request) -> Response:
 
 async def _messages(request: Request, service: Service) -> AsyncIterator[bytes]:
     begun = checked = time.monotonic()
+    changes = service.access.changes
     async with (
         service.streaming(),
         contextlib.aclosing(service.frames.of(request.path_params["id"])) as frames,
@@ -60,8 +61,8 @@ async def _messages(request: Request, service: Service) -> AsyncIterator[bytes]:
             now = time.monotonic()
             if now - begun > LONGEST:
                 return
-            if now - checked > RECHECK:
-                checked = now
+            if now - checked > RECHECK or changes != service.access.changes:
+                checked, changes = now, service.access.changes
                 if not await _still_allowed(request):
                     return
             yield message

@@ -20,6 +20,7 @@ from runcast.server.access import (
     the_server,
     visible_to,
 )
+from runcast.server.access.access import RUN_LASTS
 from runcast.server.api import schemas
 from runcast.server.api.operation import Body, header, operation, query
 from runcast.server.api.read import integer, whole
@@ -43,7 +44,10 @@ if TYPE_CHECKING:
 __all__ = ["ENDPOINTS"]
 
 SILENCE = 15.0
-"""Seconds of silence after which proxies are shown that a stream lives, and access is checked again."""
+"""Seconds of silence after which proxies are shown that a stream lives, and access is checked again: at once when anybody lost a right."""
+
+RECHECK = RUN_LASTS + 0.5
+"""Seconds after a run has changed until access is checked again: another process may have moved it, or put it into the trash."""
 
 PAUSE = 0.5
 """Seconds between two events of a stream, at least."""
@@ -125,7 +129,10 @@ async def _events(
     locate: Locate,
 ) -> AsyncIterator[bytes]:
     async with service.streaming(), following as subscription:
-        begun = checked = time.monotonic()
+        access = service.access
+        changes, begun = access.changes, time.monotonic()
+        check_at = begun + SILENCE
+        expires = request.state.credential.expires
         yield event(
             json.dumps({"mark": subscription.mark}), id=since or subscription.mark, kind="open", retry=RETRY
         )
@@ -134,13 +141,20 @@ async def _events(
             if missed := [run for run, project in changed if is_wanted(run, project)]:
                 subscription.tell(mark, missed)
         while not service.stopping.is_set() and time.monotonic() - begun < LONGEST:
-            await subscription.wait(SILENCE)
+            left = SILENCE if expires is None else expires - time.time()
+            await subscription.wait(max(0.1, min(left, check_at - time.monotonic())))
             runs, overflow = subscription.take()
-            if time.monotonic() - checked >= SILENCE:
-                checked = time.monotonic()
+            now = time.monotonic()
+            if (
+                now >= check_at
+                or changes != access.changes
+                or (expires is not None and expires <= time.time())
+            ):
+                changes, check_at = access.changes, now + SILENCE
                 if not await _still_allowed(request, locate):
                     return
             if runs or overflow:
+                check_at = min(check_at, now + RECHECK)
                 service.metrics.stream_events.inc()
                 yield event(
                     json.dumps({"runs": None if overflow else runs}), id=subscription.mark, kind="change"

@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 
     from runcast.run.record import RunRecord
     from runcast.store.local import LocalStore
+    from runcast.store.protocol import SeriesValues
 
-__all__ = ["ENDPOINTS", "shape"]
+__all__ = ["ENDPOINTS"]
 
 DEFAULT_RUNS, MOST_RUNS = 50, 1000
 GROUP = "runs"
@@ -106,8 +107,7 @@ async def list_runs(request: Request) -> Response:
             found = await service.call(service.store.page, replace(wanted, limit=limit))
         except QueryError as error:
             raise Problem(400, str(error)) from error
-    shown = await service.call(_shapes, service.store, found.runs)
-    return JSONResponse({"runs": shown, "next": found.next})
+    return await service.call(_page, service.store, found)
 
 
 @operation("GET", "/runs/{id}", "Show one run", group=GROUP, answers={200: Body(schemas.RUN)})
@@ -145,7 +145,7 @@ async def change_run(request: Request) -> Response:
     if request.state.credential.session:
         facts = replace(facts, edit=True)
     await service.call(service.store.update, run, facts)
-    if facts.project is not None:
+    if facts.project is not None and facts.project != here.project:
         access_of(request).moved(run)
     return JSONResponse(await service.call(_read, service.store, run))
 
@@ -177,6 +177,30 @@ async def restore_run(request: Request) -> Response:
     await service.call(service.store.restore, run)
     access_of(request).moved(run)
     return JSONResponse(await service.call(_read, service.store, run))
+
+
+@operation(
+    "POST",
+    "/runs/{id}/purge",
+    "Delete a run for good",
+    group=GROUP,
+    description="With its files, out of the trash; there is no undo, and whoever still records it cannot go on.",
+    answers={204: NOTHING},
+    errors={409: "The run is not in the trash."},
+)
+@requires(Action.MANAGE, run_in_path)
+async def purge_run(request: Request) -> Response:
+    service = service_of(request)
+    here = request.state.resource
+    assert isinstance(here, Run)
+    if not here.trashed:
+        raise Problem(
+            409, f"run {here.id} is not in the trash: put it there first (DELETE /api/v1/runs/{here.id})"
+        )
+    service.feed.expect(here.id, here.project)
+    await service.call(service.store.purge, here.id)
+    access_of(request).moved(here.id)
+    return Response(status_code=204)
 
 
 def _query(request: Request) -> RunQuery:
@@ -213,24 +237,25 @@ def _check_name(name: str) -> None:
 # In threads.
 
 
-def shape(store: LocalStore, run: RunRecord) -> dict[str, Any]:
-    """Return a run as the API says it."""
-    summary = shapes.run_shape(run, store.series(run.id), store)["summary"]
-    return {**wire.run_json(run), "summary": strict(summary)}
-
-
 def _read(store: LocalStore, run: str) -> dict[str, Any]:
-    return shape(store, store.run(run))
+    found = store.run(run)
+    return _shape(store, found, store.values([run]).get(run, ()))
 
 
-def _shapes(store: LocalStore, runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
+def _page(store: LocalStore, page: RunPage) -> Response:
+    values = store.values([run.id for run in page.runs])
     shown = []
-    for run in runs:
+    for run in page.runs:
         try:
-            shown.append(shape(store, run))
+            shown.append(_shape(store, run, values.get(run.id, ())))
         except RunNotFound:  # noqa: PERF203 - gone since it was listed
             continue
-    return shown
+    return JSONResponse({"runs": shown, "next": page.next})
+
+
+def _shape(store: LocalStore, run: RunRecord, values: Sequence[SeriesValues]) -> dict[str, Any]:
+    """Return a run as the API says it."""
+    return {**wire.run_json(run), "summary": strict(shapes.whole_summary(run, values, store))}
 
 
 def _just(store: LocalStore, run: str, query: RunQuery) -> list[RunRecord]:
@@ -248,4 +273,4 @@ def _just(store: LocalStore, run: str, query: RunQuery) -> list[RunRecord]:
     return [found] if matches else []
 
 
-ENDPOINTS = (create_run, list_runs, show_run, change_run, trash_run, restore_run)
+ENDPOINTS = (create_run, list_runs, show_run, change_run, trash_run, restore_run, purge_run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from starlette.responses import JSONResponse, Response
 
 from runcast.run.channel import pack
@@ -26,6 +27,7 @@ MOST_PIXELS = 100_000
 GROUP = "series"
 PACKED = "application/octet-stream"
 
+_VARY = {"Vary": "Accept"}
 _SERIES = (
     query("root", schemas.TEXT, "The logdir's name.", required=True),
     query("source", schemas.TEXT, "The folder below it; `.` is the logdir itself.", required=True),
@@ -77,8 +79,8 @@ async def read_points(request: Request) -> Response:
         service.store.points, request.path_params["id"], *wanted, step_range=steps, pixels=pixels
     )
     if PACKED in request.headers.get("accept", ""):
-        return Response(await service.call(_packed, points), media_type=PACKED, headers={"Vary": "Accept"})
-    return JSONResponse(await service.call(_columns, points), headers={"Vary": "Accept"})
+        return await service.call(_packed, points)
+    return await service.call(_in_columns, points)
 
 
 @operation(
@@ -98,14 +100,22 @@ async def list_summaries(request: Request) -> Response:
     return JSONResponse({"summaries": [wire.summary_json(each) for each in found]})
 
 
-def _packed(points: Points) -> bytes:
+# In threads: a series may be long.
+
+
+def _packed(points: Points) -> Response:
     columns = (points.step.astype("<i8"), points.wall_time.astype("<f8"), points.value.astype("<f8"))
-    return pack({"kind": "points"}, [column.tobytes() for column in columns])
+    body = pack({"kind": "points"}, [column.tobytes() for column in columns])
+    return Response(body, media_type=PACKED, headers=_VARY)
 
 
-def _columns(points: Points) -> dict[str, list[float | str]]:
+def _in_columns(points: Points) -> Response:
     columns = {"step": points.step, "wall_time": points.wall_time, "value": points.value}
-    return {name: strict(column.tolist()) for name, column in columns.items()}
+    said = {
+        name: column.tolist() if np.isfinite(column).all() else strict(column.tolist())
+        for name, column in columns.items()
+    }
+    return JSONResponse(said, headers=_VARY)
 
 
 ENDPOINTS = (list_series, read_points, list_summaries)

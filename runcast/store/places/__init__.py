@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runcast.store.recent import Grown
     from runcast.store.rows import Rows
 
-__all__ = ["STORE_JOURNAL", "Held", "Replacement", "RunFiles"]
+__all__ = ["STORE_JOURNAL", "Content", "Held", "Replacement", "RunFiles"]
 
 
 STORE_JOURNAL = "store.jsonl"
@@ -28,6 +28,24 @@ class Held(NamedTuple):
     path: str
     size: int
     segments: tuple[Segment, ...] = ()
+
+
+class Content(Protocol):
+    """A file's bytes as they were when it was opened: it may be replaced meanwhile. For one thread at a time."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+
+    @property
+    def version(self) -> str:
+        """A short text that is another one where the bytes are others."""
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return bytes [start, stop), fewer where they end. Raises `StoreError`, `ObjectGone` where they were replaced in a bucket."""
+
+    def close(self) -> None:
+        """Let go of it; harmless when done again."""
 
 
 class Replacement(Protocol):
@@ -81,6 +99,12 @@ class RunFiles(Protocol):
     ) -> bytes:
         """Return bytes [start, stop), fewer where the file ends; as the transaction of `connection` sees it, if there is one."""
 
+    def open(self, run: str, path: str, size: int | None) -> Content:
+        """Open a file that may be replaced, to be read in pieces that belong together; where nothing is there, it is empty.
+
+        `size` is what is recorded of one that is appended to as well: what is beyond is none of it yet.
+        """
+
     def size(self, run: str, path: str) -> int:
         """Return how many bytes are there, 0 for none, whatever the index says."""
 
@@ -115,6 +139,14 @@ class RunFiles(Protocol):
 
     def remove(self, run: str) -> None:
         """Delete all that is kept of a run, its journal last. Doing it again is harmless."""
+
+    # What is left of runs that were deleted for good: their ids, so that none of them comes back with a new database.
+
+    def bury(self, run: str, now: float) -> None:
+        """Remember that a run was deleted. Doing it again is harmless."""
+
+    def buried(self) -> Iterator[str]:
+        """Yield the ids of the runs that were deleted, each at least once."""
 
     def close(self) -> None:
         """Let go of what is open."""

@@ -6,10 +6,12 @@ index of it, and becomes an object from time to time (`sealing`). A reader puts 
     runs/<id>/segments/<path>/<start>-<stop>      bytes [start, stop) of a file; what is made there is always the same
     runs/<id>/segments/store.jsonl/…              the store's own journal of the run, which has the number 0
     runs/<id>/files/<path>/<version>              a whole file; the last version counts
+    deleted/<id>                                  a run that was deleted for good
 """
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
@@ -20,7 +22,16 @@ from sqlalchemy import bindparam, func, select
 from runcast.errors import StoreError
 from runcast.store import schema
 from runcast.store.places import STORE_JOURNAL, Held
-from runcast.store.places.listing import RUNS, Listed, Segment, folder_of, list_run, place_of, version_name
+from runcast.store.places.listing import (
+    RUNS,
+    Listed,
+    Segment,
+    folder_of,
+    is_version,
+    list_run,
+    place_of,
+    version_name,
+)
 from runcast.store.places.objects import ObjectGone
 from runcast.store.rows import ADD_TAIL
 
@@ -38,6 +49,8 @@ if TYPE_CHECKING:
 
 __all__ = ["JOURNAL_FILE", "BucketFiles", "noted_segments"]
 
+DELETED = "deleted"
+
 JOURNAL_FILE = 0
 """The number of the store's journal among a run's files, whose own numbers begin with 1."""
 
@@ -46,6 +59,9 @@ MOST_SMALL = 32
 
 SMALL = 64 << 10
 """Bytes from which on a piece of the tail is left as it is."""
+
+LONGEST_PIECE = 8 << 20
+"""Bytes of a piece of the tail: a record may be longer."""
 
 MOST_REPLACED = 5
 """How often a file may be replaced while it is being read."""
@@ -92,6 +108,34 @@ class _Piece(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class _Content:
+    """The pieces that a whole file had when it was opened: one object, that goes when the file is replaced."""
+
+    files: BucketFiles
+    pieces: list[_Piece]
+    what: str
+
+    @property
+    def size(self) -> int:
+        """See `Content.size`."""
+        return max((piece.stop for piece in self.pieces), default=0)
+
+    @property
+    def version(self) -> str:
+        """See `Content.version`."""
+        names = [piece.data for piece in self.pieces if isinstance(piece.data, str)]
+        put = next((name.rpartition("/")[2] for name in names if is_version(name)), "")
+        return f"{put}-{self.size:x}"  # what is appended does not change what is there
+
+    def read(self, start: int, stop: int) -> bytes:
+        """See `Content.read`."""
+        return self.files.joined(self.pieces, start, stop, self.what)
+
+    def close(self) -> None:
+        """See `Content.close`."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Replaced:
     size: int
     files: BucketFiles
@@ -135,7 +179,9 @@ class BucketFiles:
         for file, start, data in notes:
             if len(data) < SMALL and self._has_many_small(run, file):
                 _merge_small(rows.connection, run, file, now)
-            rows.add(ADD_TAIL, [_row(run, file, start, bytes(data), now)])
+            for at in range(0, len(data), LONGEST_PIECE):
+                piece = bytes(data[at : at + LONGEST_PIECE])
+                rows.add(ADD_TAIL, [_row(run, file, start + at, piece, now)])
 
     def sync(self, run: str, path: str) -> None:
         """See `RunFiles.sync`: the database waits."""
@@ -154,10 +200,17 @@ class BucketFiles:
                 file = _number(reading, run, path)
                 pieces = [] if file is None else _pieces(reading, run, file, start, stop)
             try:
-                return self._joined(pieces, start, stop, f"{path} of run {run}")
+                return self.joined(pieces, start, stop, f"{path} of run {run}")
             except ObjectGone as error:
                 gone = error  # the file was replaced just now: its new content is there
         raise gone
+
+    def open(self, run: str, path: str, size: int | None) -> _Content:  # noqa: ARG002 - a folder's
+        """See `RunFiles.open`."""
+        with self.database.read() as connection:
+            file = _number(connection, run, path)
+            pieces = [] if file is None else _pieces(connection, run, file, 0, _FOREVER)
+        return _Content(self, pieces, f"{path} of run {run}")
 
     def size(self, run: str, path: str) -> int:
         """See `RunFiles.size`."""
@@ -195,7 +248,7 @@ class BucketFiles:
         listed = list_run(self.objects, run).get(STORE_JOURNAL, Listed())
         if (segments := listed.reaching(noted, end)) != noted:
             pieces = [_Piece(*segment) for segment in segments]
-        return self._joined(pieces, 0, _FOREVER, f"{STORE_JOURNAL} of run {run}")
+        return self.joined(pieces, 0, _FOREVER, f"{STORE_JOURNAL} of run {run}")
 
     def runs(self) -> Iterator[str]:
         """See `RunFiles.runs`."""
@@ -236,10 +289,19 @@ class BucketFiles:
         for at in range(0, len(names), 1000):
             self.objects.delete(names[at : at + 1000])
 
+    def bury(self, run: str, now: float) -> None:
+        """See `RunFiles.bury`."""
+        self.objects.put(f"{DELETED}/{run}", json.dumps({"run": run, "time": now}).encode())
+
+    def buried(self) -> Iterator[str]:
+        """See `RunFiles.buried`."""
+        for name, _ in self.objects.walk(DELETED):
+            yield name.rpartition("/")[2]
+
     def close(self) -> None:
         """See `RunFiles.close`: nothing is open."""
 
-    def _joined(self, pieces: Iterable[_Piece], start: int, stop: int, what: str) -> bytes:
+    def joined(self, pieces: Iterable[_Piece], start: int, stop: int, what: str) -> bytes:
         """Return bytes [start, stop), fewer where the pieces end; they may overlap."""
         at = start
         joined = bytearray()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from runcast.store.places import Content
     from runcast.store.recent import Grown
     from runcast.store.rows import Rows
 
 __all__ = ["FolderFiles"]
+
+DELETED = "deleted.jsonl"
+"""The file among the runs' folders that names those that were deleted for good, one JSON object a line."""
 
 RECORDER_LOCK = "recorder.lock"
 
@@ -40,6 +45,38 @@ class _Replaced:
 
     def committed(self) -> None:
         """There is nothing left over."""
+
+
+class _Content:
+    """An open file: replacing it, which is renaming, leaves the old one readable for those who have it open."""
+
+    def __init__(self, path: Path, most: int | None) -> None:
+        self._path = path
+        self._file, status = files.open_file(path)
+        self.size = status.st_size if most is None else min(most, status.st_size)
+        self.version = f"{status.st_ino:x}-{status.st_ctime_ns:x}-{self.size:x}"
+
+    def read(self, start: int, stop: int) -> bytes:
+        """See `Content.read`."""
+        return files.read_open(self._file, self._path, start, min(stop, self.size))
+
+    def close(self) -> None:
+        """See `Content.close`."""
+        self._file.close()
+
+
+class _Nothing:
+    """The content of a file of which nothing is there."""
+
+    size = 0
+    version = "0"
+
+    def read(self, start: int, stop: int) -> bytes:  # noqa: ARG002
+        """See `Content.read`."""
+        return b""
+
+    def close(self) -> None:
+        """See `Content.close`."""
 
 
 class FolderFiles:
@@ -87,6 +124,11 @@ class FolderFiles:
     ) -> bytes:
         """See `RunFiles.read`."""
         return files.read_bytes(self._folder(run) / path, start, stop)
+
+    def open(self, run: str, path: str, size: int | None) -> Content:
+        """See `RunFiles.open`."""
+        file = self._folder(run) / path
+        return _Content(file, size) if file.exists() else _Nothing()
 
     def size(self, run: str, path: str) -> int:
         """See `RunFiles.size`."""
@@ -171,6 +213,19 @@ class FolderFiles:
             raise StoreError(
                 f"cannot delete {folder}: {error.strerror}; check its permissions and delete it"
             ) from error
+
+    def bury(self, run: str, now: float) -> None:
+        """See `RunFiles.bury`."""
+        line = json.dumps({"run": check_run_id(run), "time": now}).encode() + b"\n"
+        files.append_lines(self._runs / DELETED, line)
+
+    def buried(self) -> Iterator[str]:
+        """See `RunFiles.buried`. A line that was torn is passed over."""
+        path = self._runs / DELETED
+        lines = files.read_bytes(path, 0, files.disk_size(path)).splitlines() if path.exists() else []
+        for line in lines:
+            with suppress(ValueError, KeyError, TypeError, StoreError):
+                yield check_run_id(json.loads(line)["run"])
 
     def close(self) -> None:
         """See `RunFiles.close`."""

@@ -14,7 +14,17 @@ if TYPE_CHECKING:
 
     from runcast.store.places.objects import Objects
 
-__all__ = ["RUNS", "Listed", "Segment", "folder_of", "list_run", "place_of", "segment_name", "version_name"]
+__all__ = [
+    "RUNS",
+    "Listed",
+    "Segment",
+    "folder_of",
+    "is_version",
+    "list_run",
+    "place_of",
+    "segment_name",
+    "version_name",
+]
 
 RUNS = "runs"
 
@@ -49,6 +59,11 @@ def segment_name(run: str, path: str, start: int, stop: int) -> str:
 def version_name(run: str, path: str) -> str:
     """Return a new name for a whole file; later ones sort behind it."""
     return f"{folder_of(run)}/files/{place_of(path)}/{time.time_ns():016x}-{os.urandom(4).hex()}"
+
+
+def is_version(name: str) -> bool:
+    """Say whether an object is a whole file."""
+    return name.split("/", 3)[2] == "files"
 
 
 @dataclass(slots=True)

@@ -83,6 +83,24 @@ def test_members_and_visibility(team: Any) -> None:
     assert ada.put("projects/vision/members/otto", json={"role": "king"}).status_code == 400
 
 
+def test_a_project_keeps_runs_for_a_while(team: Any) -> None:
+    """Owners say how long runs are kept; what is older goes into the trash. A project of the same name later starts anew."""
+    place: Place = team.place
+    ada, otto = place.token(team.ada), place.token(team.otto)
+    place.access.projects.set_role("vision", place.access.users.find("otto").id, Role.WRITER)
+    assert ada.get("projects/vision").json()["keep_for"] is None
+    kept = ada.patch("projects/vision", json={"keep_for": 86400 * 30})
+    assert (kept.status_code, kept.json()["keep_for"], kept.json()["visibility"]) == (200, 2592000, "private")
+    assert ada.patch("projects/vision", json={"visibility": "server"}).json()["keep_for"] == 2592000
+    assert ada.patch("projects/vision", json={"keep_for": 5}).status_code == 400
+    assert otto.patch("projects/vision", json={"keep_for": None}).status_code == 403
+    assert place.store.expire(place.clock.now + 86400 * 31)[0] == [team.run]
+    assert ada.delete("projects/vision").status_code == 409
+    place.store.purge(team.run)
+    assert ada.delete("projects/vision").status_code == 204
+    assert ada.post("projects", json={"name": "vision"}).json()["keep_for"] is None
+
+
 def test_guests_make_no_projects(place: Place) -> None:
     """A guest sees and records what it was invited into, and nothing of its own."""
     guest = place.token(place.user("gus", Standing.GUEST))

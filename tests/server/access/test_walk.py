@@ -49,6 +49,7 @@ view run        |  ok      ok      ok     404       ok     |  ok      404      o
 write run       |  403     ok      ok     404       ok     |  ok      404      403   ok     ok    401      401      |  403  404    403      401           |  401        403
 trash run       |  403     ok      ok     404       ok     |  ok      404      403   ok     ok    401      401      |  404  404    403      401           |  401        403
 restore run     |  404     ok      ok     404       ok     |  ok      404      403   ok     ok    401      401      |  404  404    404      401           |  401        403
+purge run       |  404     403     ok     404       ok     |  ok      404      403   403    ok    401      401      |  404  404    404      401           |  401        403
 share run       |  403     ok      ok     404       ok     |  ok      404      403   403    ok    401      401      |  403  404    403      401           |  401        403
 view project    |  ok      ok      ok     404       ok     |  ok      404      ok    ok     ok    401      401      |  404  404    ok       401           |  401        ok
 see members     |  ok      ok      ok     404       ok     |  ok      404      ok    ok     ok    401      401      |  404  404    403      401           |  401        ok
@@ -296,6 +297,7 @@ CASES = [
     Case("PATCH", "/api/v1/runs/{id}", "write run", 200, with_json(name="renamed")),
     Case("DELETE", "/api/v1/runs/{id}", "trash run", 204, at(id=lambda world: world.new_run("vision", "owner"))),
     Case("POST", "/api/v1/runs/{id}/restore", "restore run", 200, at(id=World.trashed_run)),
+    Case("POST", "/api/v1/runs/{id}/purge", "purge run", 204, at(id=World.trashed_run)),
     Case("GET", "/api/v1/runs/{id}/files", "view run", 200),
     Case("GET", FILE, "view run", 200, lambda world: {"path": {"path": world.file}}),
     Case("HEAD", FILE, "view run", 200, lambda world: {"path": {"path": world.file}}),

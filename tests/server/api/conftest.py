@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SMALL = Limits(append=MIB, file=2 * MIB, json=MIB // 4, stall=0.5)
+SMALL = Limits(append=MIB, record=2 * MIB, file=2 * MIB, json=MIB // 4, stall=0.5)
 """Limits that a test reaches."""
 
 

@@ -11,6 +11,9 @@ from urllib.parse import unquote
 
 import pytest
 
+from runcast.events.wire import sized
+from runcast.events.writer import _record
+
 LOG = "files/logs/console.jsonl"
 
 
@@ -120,6 +123,48 @@ def test_whole_files_are_streamed(ada, place, new_run):
     assert packed.json() == {"size": 7}
     assert ada.get(file).content == b"smaller"
     assert not list(place.root.rglob("runcast-put-*"))
+
+
+def test_a_file_that_is_replaced_while_it_is_read(place, ada, new_run):
+    """What is read belongs together: the old file to its end; a reader that goes on later with its ETag gets the new one whole."""
+    run, old, new = new_run(ada), b"old " * 1_000_000, b"new " * 450_000
+    file = f"/runs/{run}/files/saved/model.bin"
+    place.store.put(run, "saved/model.bin", old)
+    etag = ada.get(file, headers={"Range": "bytes=0-3"}).headers["etag"]
+    assert ada.get(file, headers={"If-None-Match": etag}).status_code == 304
+    with ada.stream("GET", file) as response:
+        pieces = response.iter_raw()
+        read = next(pieces)
+        for content in (b"new " * 2_000_000, new):
+            ada.put(file, content=content[: 2 << 20])
+            place.store.put(run, "saved/model.bin", content)
+        assert (response.headers["etag"], read + b"".join(pieces)) == (etag, old)
+    rest = {"Range": "bytes=1000000-", "If-Range": etag}
+    answer = ada.get(file, headers=rest)
+    assert (answer.status_code, answer.content) == (200, new)
+    assert answer.headers["etag"] != etag
+    rest["If-Range"] = answer.headers["etag"]
+    assert ada.get(file, headers=rest).status_code == 206
+    with ada.stream("GET", file) as response:  # nobody wants the rest
+        next(response.iter_raw())
+
+
+def test_a_record_longer_than_a_request(ada, new_run, records):
+    """One record of an event file may be longer than what is appended at a time otherwise, up to a limit of its own."""
+    run, path = new_run(ada), "files/logs/train/events.out.tfevents.1.host"
+    data = records({"loss": [0.5]})
+    for length, status in ((1_200_000, 204), (2_200_000, 413)):
+        at = ada.head(f"/runs/{run}/files/{path}").headers.get("upload-offset", "0")
+        long = data + _record(b"\x1a" + sized(b"brain.Event:2") + b"\xfa\x07" + sized(os.urandom(length)))
+        for body, headers in ((long, {}), (gzip.compress(long, 1), {"Content_Encoding": "gzip"})):
+            answer = append(ada, run, path, at, body, **headers)
+            assert answer.status_code == status, answer.text
+            if status == 204:
+                assert answer.headers["upload-offset"] == str(int(at) + len(long))
+                assert ada.get(f"/runs/{run}/files/{path}").content[-len(long) :] == long
+                at = answer.headers["upload-offset"]
+    (series,) = ada.get(f"/runs/{run}/series").json()["series"]
+    assert series["tag"] == "loss"
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import httpx
 import pytest
 
-from runcast.server.access import Role
-from runcast.server.api import live
+from runcast.server.access import Access, Role, Run, Scope
 from runcast.server.limits import Limits
 
 LOG = "files/logs/console.jsonl"
@@ -77,19 +77,66 @@ def test_a_project_is_followed(ada, vera, otto, new_run, follow):
         assert events.next().data == {"runs": [fresh]}
 
 
-def test_a_stream_ends_when_access_does(place, ada, new_run, follow, monkeypatch):
-    """Someone who is taken out of a project, or whose token is revoked, stops seeing it, without asking anew."""
-    monkeypatch.setattr(live, "SILENCE", 0.3)
-    guest = place.user("guest")
-    place.access.projects.set_role("digits", guest, Role.VIEWER)
-    run, client = new_run(ada), place.client(guest)
-    with follow(client, "/projects/digits/events") as events, follow(client, f"/runs/{run}/events") as more:
+def test_streams_end_when_access_does(place, ada, new_run, follow):
+    """Who may see no more, for whatever reason, is sent no more within three seconds, without asking anew."""
+    elsewhere = Access(place.store.database)  # another process
+    member = place.user("member")
+    place.access.projects.set_role("digits", member, Role.VIEWER)
+
+    def revoked(run):
+        token, secret = elsewhere.tokens.create(member, "test", Scope.READ)
+        return secret, lambda: elsewhere.tokens.revoke(token.id)
+
+    def expired(run):
+        secret = place.access.tokens.create(member, "test", Scope.READ, expires=time.time() + 1.0)[1]
+        return secret, lambda: None
+
+    def unshared(run):
+        share, secret = place.access.shares.create(Run(run, "digits"), place.ada, "link")
+        return secret, lambda: place.access.shares.revoke(share.id)
+
+    def trashed(run):
+        return place.secret(member), lambda: ada.delete(f"/runs/{run}")
+
+    def expelled(run):
+        return place.secret(member), lambda: place.access.projects.set_role("digits", member, None)
+
+    with contextlib.ExitStack() as opened:
+        followed = []
+        for case in (revoked, expired, unshared, trashed, expelled):
+            run = new_run(ada)
+            secret, end = case(run)
+            kind = "Share" if case is unshared else "Bearer"
+            client = place.client(None, Authorization=f"{kind} {secret}")
+            events = opened.enter_context(follow(client, f"/runs/{run}/events"))
+            assert events.next().event == "open"
+            frames = opened.enter_context(client.stream("GET", f"/runs/{run}/frames"))
+            assert frames.status_code == 200
+            followed.append((case.__name__, end, events, frames))
+        with ada.stream("GET", f"/runs/{run}/frames") as stays:
+            for name, end, events, frames in followed:
+                end()
+                started = time.monotonic()
+                for _ in events:
+                    pass  # what changed before
+                for _ in frames.iter_raw():
+                    pass
+                limit = 8.0 if name == "expired" else 3.5
+                assert time.monotonic() - started < limit, name
+            assert next(stays.iter_raw())
+    run = new_run(ada)
+    with follow(ada, f"/runs/{run}/events") as events, follow(ada, "/projects/digits/events") as of_project:
         events.next()
-        more.next()
-        place.access.projects.set_role("digits", guest, None)
-        for each in (events, more):
-            for _ in each:
-                pass  # what changed before
+        of_project.next()
+        started = time.monotonic()
+        assert ada.post(f"/runs/{run}/purge").status_code == 409
+        ada.delete(f"/runs/{run}")
+        assert ada.post(f"/runs/{run}/purge").status_code == 204
+        for _ in events:
+            pass
+        assert run in of_project.next().data["runs"]
+        assert time.monotonic() - started < 3.5
+    assert ada.get(f"/runs/{run}").status_code == 404
 
 
 def test_changes_are_listed_for_those_who_see_them(place, ada, otto, new_run):

@@ -8,6 +8,8 @@ import time
 import pytest
 
 from runcast.run.record import new_run_id
+from runcast.run.strict import strict
+from runcast.store.shapes import run_shape
 
 
 def test_a_run_is_made_once(ada, vera, new_run):
@@ -60,6 +62,50 @@ def test_lists_go_page_by_page(place, new_run):
     assert [run["id"] for run in even] == [runs[6], runs[4], runs[2], runs[0]]
     assert place.client(place.boss).get("/runs", params={"project": "paged"}).json()["runs"]
     assert place.client(place.user("nobody")).get("/runs").json()["runs"] == []
+
+
+def test_a_page_says_of_each_run_what_the_run_says(place, ada, new_run, records, message):
+    """Metrics as they are defined, a restart, NaN, what came just now, nothing at all: the summaries of a page are those of its runs."""
+    defined = {"metrics": {"loss": {"summary": ["min", "mean", "first"]}, "val/*": {"summary": ["max"]}}}
+    facts = {"plain": {}, "defined": defined, "empty": {}, "said": {"summary": {"train/loss": "mine"}}}
+    runs = {name: new_run(ada, name=name, project="summed", facts=said) for name, said in facts.items()}
+    first = records(
+        {"loss": [4.0, float("nan"), 1.0], "val/acc": [0.5, 0.9, 0.8], "nothing": [float("nan")] * 3}
+    )
+    more = [
+        records({"loss": [value], "val/acc": [value]}, start=3 + at) for at, value in enumerate((3.0, 2.0))
+    ]
+    again = records({"loss": [7.0]}, start=2)
+    for name, pieces in {"plain": [first, *more], "defined": [first, *more], "said": [first]}.items():
+        for path, data in (
+            ("train/tfevents.1", pieces),
+            ("tfevents.2", pieces),
+            ("train/tfevents.3", [again]),
+        ):
+            at = 0
+            for piece in data:
+                answer = ada.post(
+                    f"/runs/{runs[name]}/appends", content=message((f"files/logs/{path}", at, piece))
+                )
+                assert answer.json()["answers"] == [{"size": at + len(piece)}]
+                at += len(piece)
+    page = ada.get("/runs", params={"project": "summed", "order": "name"}).json()["runs"]
+    for said in page:
+        run = place.store.run(said["id"])
+        whole = run_shape(run, place.store.series(run.id), place.store)["summary"]
+        assert said["summary"] == ada.get(f"/runs/{run.id}").json()["summary"] == strict(whole), said["name"]
+    found = {said["name"]: said["summary"] for said in page}
+    assert found["defined"]["loss"] == {"min": 1.0, "mean": 2.5, "first": 4.0}
+    assert found["defined"]["val/acc"] == {"max": 3.0}
+    assert (found["plain"]["loss"], found["plain"]["train/loss"], found["plain"]["nothing"]) == (
+        2.0,
+        7.0,
+        "NaN",
+    )
+    assert (found["said"]["train/loss"], found["empty"]) == ("mine", {})
+    where = {"root": "logs", "source": ".", "tag": "loss"}
+    points = ada.get(f"/runs/{runs['plain']}/points", params=where).json()
+    assert (points["step"], points["value"]) == ([0, 1, 2, 3, 4], [4.0, "NaN", 1.0, 3.0, 2.0])
 
 
 def test_facts_are_changed_by_those_who_may(ada, vera, otto, new_run):

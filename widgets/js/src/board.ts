@@ -169,14 +169,14 @@ export class Board {
     }
     for (const group of this.sortedGroups()) {
       group.cards.sort((a, b) => naturally.compare(a.tag, b.tag));
-      const shown = group.cards.filter((card) => matches(card.tag));
+      const shown = new Set(group.cards.filter((card) => matches(card.tag)));
       const closed = feed.settings.closedGroups.has(group.name);
-      setText(group.count, String(shown.length));
+      setText(group.count, String(shown.size));
       group.head.setAttribute("aria-expanded", String(!closed));
-      group.element.hidden = shown.length === 0;
+      group.element.hidden = shown.size === 0;
       group.grid.hidden = closed;
       group.head.hidden = group.name === "";
-      for (const card of group.cards) card.element.hidden = !shown.includes(card);
+      for (const card of group.cards) card.element.hidden = !shown.has(card);
       inOrder(
         group.grid,
         group.cards.map((card) => card.element),

@@ -86,18 +86,20 @@ export class ChartsPage implements Page {
     if (this.empty.hidden) return;
     const [headline, ...hints] = nothingMatches
       ? ["No tag matches the filter"]
-      : this.feed.state === "running"
-        ? [
-            "Waiting for the first point…",
-            'Run a cell that writes to TensorBoard, as writer.add_scalar("loss", loss, step) does. Nothing else is needed.',
-            ...this.describeOlder(),
-          ]
-        : ["No scalar was recorded", ...this.describeOlder()];
+      : this.feed.isReading
+        ? ["Reading the points…"]
+        : this.feed.state === "running"
+          ? [
+              "Waiting for the first point…",
+              'Run a cell that writes to TensorBoard, as writer.add_scalar("loss", loss, step) does. Nothing else is needed.',
+              ...this.describeOlder(),
+            ]
+          : ["No scalar was recorded", ...this.describeOlder()];
     const texts = [headline, ...hints].join();
     if (this.shownEmpty === texts) return;
     this.shownEmpty = texts;
     this.empty.replaceChildren(h("strong", {}, headline), ...hints.map((hint) => h("span", {}, hint)));
-    this.empty.classList.toggle("rc-waiting", headline.startsWith("Waiting"));
+    this.empty.classList.toggle("rc-waiting", headline.endsWith("…"));
   }
 
   /** Why there is nothing to see of files that are there, if any. */

@@ -19,6 +19,8 @@ const PATIENCE_MS = 1500;
 
 /** How long nothing may come from a recorder that sends something every ten seconds before the page doubts that it is there. */
 const SILENCE_MS = 30_000;
+/** The same where a server is between, which is told every 30 seconds. */
+const HEARTBEAT_SILENCE_MS = 75_000;
 
 const byNumber = new Intl.Collator("en", { numeric: true });
 
@@ -67,10 +69,13 @@ export class Feed {
   /** Asks the kernel for a snapshot; the answer may never come. */
   askForSnapshot: (() => void) | null = null;
 
-  /** When the last message came, in seconds since the epoch by the page's clock. */
+  /** When the recorder was last heard of, in seconds since the epoch by the page's clock. */
   private heard = now();
+  /** When it was by the clock of the server between, if there is one. */
+  private heartbeat: number | null = null;
   private silence: ReturnType<typeof setTimeout> | null = null;
   private announcedPoints: number | null = null;
+  private isExpected = false;
   private lastSeq: number | null = null;
   private pendingQuestion: ReturnType<typeof setTimeout> | null = null;
   private readonly drawn = new Map<string, Drawn>();
@@ -89,8 +94,9 @@ export class Feed {
       this.questionSoon();
       return;
     }
-    this.listen(); // whatever it says, and be it nothing: somebody is there
-    if (frame) this.take(frame);
+    if (!frame) return;
+    this.hear(frame);
+    this.take(frame);
   }
 
   /** Take what a saved notebook holds. */
@@ -115,6 +121,12 @@ export class Feed {
     let sum = 0;
     for (const series of this.seriesById.values()) sum += series.total;
     return Math.max(sum, this.announcedPoints ?? 0);
+  }
+
+  /** Whether scalars that are not here are on their way, as far as is known. */
+  get isReading(): boolean {
+    if (!this.live) return false;
+    return this.announcedPoints === null ? this.isExpected : this.announcedPoints > 0;
   }
 
   get state(): string {
@@ -144,7 +156,9 @@ export class Feed {
     return first;
   }
 
-  describe(run: RunFacts): void {
+  /** Take what is known of the run before the first message; `isExpected`: which is on its way, and tells of all points. */
+  describe(run: RunFacts, isExpected = false): void {
+    this.isExpected = isExpected;
     this.run = { ...run, ...this.run };
     this.factsChanged.emit();
   }
@@ -178,15 +192,31 @@ export class Feed {
     this.stopListening();
   }
 
-  /** Note that something was heard, and wait for what comes next. */
-  private listen(): void {
+  /** Note a sign of life: in a notebook that is each message; a server's go on without a recorder, and say when it was heard of. */
+  private hear(frame: Frame): void {
+    const heartbeat = frame.kind === "run" ? (frame.run.heartbeat ?? null) : null;
+    if (heartbeat === null) {
+      if (this.heartbeat === null || frame.kind === "delta") this.listen();
+    } else if (heartbeat !== this.heartbeat) {
+      // Of what the page did not see there is only the server's clock, which may differ.
+      const first = this.heartbeat === null;
+      this.heartbeat = heartbeat;
+      this.listen(first ? Math.min(heartbeat, now()) : now());
+    }
+  }
+
+  /** Note when something was heard, and wait for what comes next. */
+  private listen(heard = now()): void {
     const wasSilent = this.silent;
     this.stopListening();
-    this.heard = now();
-    this.silence = setTimeout(() => {
+    this.heard = heard;
+    const patience = this.heartbeat === null ? SILENCE_MS : HEARTBEAT_SILENCE_MS;
+    const end = () => {
       this.silence = null;
       this.factsChanged.emit();
-    }, SILENCE_MS);
+    };
+    const left = patience - (now() - heard) * 1000;
+    if (left > 0) this.silence = setTimeout(end, left);
     if (wasSilent) this.factsChanged.emit();
   }
 

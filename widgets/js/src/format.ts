@@ -9,6 +9,7 @@ const clock = new Intl.DateTimeFormat(undefined, {
   second: "2-digit",
   hour12: false,
 });
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const dateAndTime = new Intl.DateTimeFormat(undefined, {
   dateStyle: "medium",
   timeStyle: "short",
@@ -80,6 +81,10 @@ export function formatClock(seconds: number): string {
 
 export function formatDate(seconds: number): string {
   return dateAndTime.format(seconds * 1000);
+}
+
+export function formatDay(seconds: number): string {
+  return day.format(seconds * 1000);
 }
 
 export function formatBytes(bytes: number): string {

@@ -11,6 +11,8 @@ export interface RunFacts {
   url?: string;
   created?: number | null;
   ended?: number | null;
+  /** When a server last heard of the recorder, in seconds since the epoch. */
+  heartbeat?: number | null;
   facts?: Record<string, unknown>;
   config?: Record<string, unknown>;
 }

@@ -32,7 +32,7 @@ export class Header {
   private refresh(): void {
     const { run, state, standing, silent, points, updated, live } = this.feed;
     const { name, id, project, created, ended } = run;
-    this.dot.dataset.state = state;
+    this.dot.dataset.state = standing === state ? state : "unknown"; // no colour claims what no word does
     setText(this.name, name || id || "run");
     setText(this.project, project ?? "");
     this.dot.classList.toggle("rc-live", live && !silent);
@@ -42,7 +42,7 @@ export class Header {
       if (live && updated !== null && points) parts.push(formatAgo(updated, Date.now() / 1000));
     } else if (typeof created === "number" && typeof ended === "number") {
       parts.push(`ran ${formatDuration(ended - created)}`);
-    }
+    } else if (updated !== null && points) parts.push(`the last ${formatAgo(updated, Date.now() / 1000)}`);
     setText(this.progress, parts.join(" · "));
   }
 }

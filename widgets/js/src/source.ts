@@ -47,7 +47,8 @@ function path({ root, source }: Source): string[] {
   return root === "cwd" || root === "abs" ? parts : [root, ...parts];
 }
 
-function sharedFolders(paths: readonly string[][]): number {
+/** How many leading folders all of these paths share. */
+export function sharedFolders(paths: readonly string[][]): number {
   if (paths.length === 0) return 0;
   const shortest = Math.min(...paths.map((parts) => parts.length));
   let shared = 0;

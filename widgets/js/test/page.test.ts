@@ -198,11 +198,8 @@ test("a panel that hears nothing for long stops claiming that the run goes on, u
   expect(said()).toMatch(/^no news since \S*03[:.]25/);
   expect(page.element.textContent).toContain("no news since");
   expect(header.element.querySelector(".rc-live")).toBeNull();
+  expect(header.element.querySelector("[data-state=running]")).toBeNull();
   feed.receive(running, []);
-  expect(said()).toBe("running");
-  vi.advanceTimersByTime(29_000);
-  feed.receive({ kind: "alive", v: 1 }, []); // what a server's stream says when there is nothing to say
-  vi.advanceTimersByTime(29_000);
   expect(said()).toBe("running");
   vi.advanceTimersByTime(40_000);
   feed.receive({ kind: "finished", state: "finished" }, []);
@@ -210,6 +207,50 @@ test("a panel that hears nothing for long stops claiming that the run goes on, u
   expect(said()).toBe("finished");
   feed.close();
   vi.useRealTimers();
+});
+
+test("a server that goes on talking is no sign that the recorder does: its heartbeats are", () => {
+  vi.useFakeTimers({ now: new Date(2026, 0, 2, 14, 3, 5) });
+  const feed = new Feed("u");
+  const header = new Header(feed, life.signal);
+  const said = () => header.element.querySelector(".rc-state")?.textContent;
+  const start = Date.now() / 1000;
+  const told = (heartbeat: number) => feed.receive({ kind: "run", run: { state: "running", heartbeat } }, []);
+  told(start - 40);
+  expect(said()).toBe("running");
+  for (let k = 0; k < 5; k++) {
+    vi.advanceTimersByTime(8_000);
+    feed.receive({ kind: "alive", v: 1 }, []); // what a server's stream says when there is nothing to say
+    told(start - 40); // and what it says when somebody edits the run
+  }
+  expect(said()).toMatch(/^no news since \S*02[:.]25/);
+  told(start - 10);
+  expect(said()).toBe("running");
+  vi.advanceTimersByTime(70_000);
+  feed.receive({ kind: "delta", series: [] }, [new Uint8Array(), new Uint8Array(), new Uint8Array()]);
+  vi.advanceTimersByTime(70_000);
+  expect(said()).toBe("running");
+  vi.advanceTimersByTime(6_000);
+  expect(said()).toMatch(/^no news since/);
+  feed.close();
+  const late = new Feed("v");
+  late.receive({ kind: "run", run: { state: "running", heartbeat: start - 200 } }, []);
+  expect(late.standing).toMatch(/^no news since/);
+  late.close();
+  vi.useRealTimers();
+});
+
+test("a page says that there are no scalars only once it knows", () => {
+  const feed = new Feed("u");
+  expect(feed.isReading).toBe(false);
+  feed.describe({ state: "finished" }, true);
+  expect(feed.isReading).toBe(true);
+  const told = (points: number) => feed.receive({ kind: "run", run: { state: "finished" }, points }, []);
+  told(0);
+  expect(feed.isReading).toBe(false);
+  told(5);
+  expect(feed.isReading).toBe(true);
+  feed.close();
 });
 
 test("a saved form of a running run says until when it was recorded", () => {
@@ -224,4 +265,5 @@ test("a saved form of a running run says until when it was recorded", () => {
   });
   const header = new Header(feed, life.signal);
   expect(header.element.textContent).toMatch(/recorded up to .*2026/);
+  expect(header.element.querySelector("[data-state=running]")).toBeNull();
 });

@@ -3,7 +3,15 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { formatDuration } from "../src/format.ts";
 import { Api, ApiError, type Run, sentence } from "../src/pages/api.ts";
-import { cellValue, duration, metricColumn, metricsOf } from "../src/pages/columns.ts";
+import {
+  cellValue,
+  chosenColumns,
+  configValue,
+  duration,
+  metricsOf,
+  settingsOf,
+  suggested,
+} from "../src/pages/columns.ts";
 import { ConsoleLines } from "../src/pages/console_lines.ts";
 import { EventReader, type ServerEvent } from "../src/pages/events.ts";
 import { filterOf, filterProblem } from "../src/pages/filter.ts";
@@ -130,15 +138,38 @@ test("metrics are listed by how many runs have them, and ordered by names that t
     run({ summary: { loss: "NaN", "train/acc": 0.5, "grad/norm/a": 3 } }),
   ];
   expect(metricsOf(runs)).toEqual(["loss", "grad/norm/a", "train/acc"]);
-  expect(metricColumn("val/acc").order).toBe("summary.val/acc");
-  expect(metricColumn("acc.max").order).toBe('summary."acc.max"');
-  expect(metricColumn("my loss").order).toBe('summary."my loss"');
+  const columns = chosenColumns(["summary.val/acc", "summary.acc.max", "summary.my loss"]);
+  expect(columns.map(({ order }) => order)).toEqual([
+    "summary.val/acc",
+    'summary."acc.max"',
+    'summary."my loss"',
+  ]);
+  const titles = chosenColumns(["config.a/b", "summary.logs/train/loss/a", "summary.logs/train/acc"]);
+  expect(titles.map(({ title }) => title)).toEqual(["a/b", "loss/a", "acc"]);
+  expect(titles[2].name).toBe("logs/train/acc");
+  expect(chosenColumns(["summary.lr", "config.lr"]).map(({ title }) => title)).toEqual(["lr", "config.lr"]);
   expect([0.12345, "NaN", "-Infinity", null, "text"].map(cellValue)).toEqual([
     "0.1235",
     "NaN",
     "−∞",
     "",
     "text",
+  ]);
+});
+
+test("settings stand in the table as metrics do, and what tells runs apart comes first", () => {
+  const runs = [
+    run({ config: { lr: 0.1, model: { depth: 18, width: 64 }, seeds: [1] }, summary: { epoch: 9, loss: 1 } }),
+    run({ config: { lr: 0.1, model: { depth: 50, width: 64 }, "a.b": "x" }, summary: { epoch: 9, loss: 2 } }),
+  ];
+  expect(settingsOf(runs)).toEqual(["lr", "model.depth", "model.width", "a.b"]);
+  expect(suggested(runs)).toEqual(["summary.loss", "summary.epoch", "config.model.depth"]);
+  expect([configValue(runs[1].config, "a.b"), configValue(runs[0].config, "model.width")]).toEqual(["x", 64]);
+  const [depth] = chosenColumns(["config.model.depth"]);
+  expect([depth.title, depth.order, depth.text(runs[0], 0)]).toEqual([
+    "model.depth",
+    "config.model.depth",
+    "18",
   ]);
 });
 

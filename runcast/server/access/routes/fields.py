@@ -32,6 +32,10 @@ class Fields:
     def __init__(self, body: dict[str, Any]) -> None:
         self._body = dict(body)
 
+    def has(self, name: str) -> bool:
+        """Whether the field is there, be it null."""
+        return name in self._body
+
     def text(self, name: str) -> str:
         """Take a text."""
         found = self.maybe_text(name)

@@ -87,8 +87,9 @@ async def show_project(request: Request) -> Response:
 @operation(
     "PATCH",
     "/projects/{name:path}",
-    "Change who may view a project",
+    "Change who may view a project, and how long it keeps runs",
     group=GROUP,
+    description="What is left out stays as it is. `keep_for` seconds after its end a run is put into the trash; null: never.",
     body=schemas.CHANGED_PROJECT,
     answers={200: schemas.PROJECT_SHAPE},
 )
@@ -96,10 +97,17 @@ async def show_project(request: Request) -> Response:
 async def change_project(request: Request) -> Response:
     access = access_of(request)
     fields = await read_fields(request)
-    visibility = _visibility(fields.text("visibility"))
+    visibility = fields.maybe_text("visibility")
+    wanted = None if visibility is None else _visibility(visibility)
+    says_age, age = fields.has("keep_for"), fields.maybe_number("keep_for")
     fields.end()
+    if age is not None and not schemas.LEAST_AGE <= age <= schemas.MOST_AGE:
+        raise BadRequest("`keep_for` is in seconds: an hour at least, a century at most; or null, for ever")
     name = request.path_params["name"]
-    await access.run(access.projects.set_visibility, name, visibility)
+    if wanted is not None:
+        await access.run(access.projects.set_visibility, name, wanted)
+    if says_age:
+        await access.run(access.projects.keep_for, name, age)
     return await _project(request, name)
 
 
@@ -190,6 +198,7 @@ def _shape(actor: Actor, project: ProjectRecord) -> dict[str, Any]:
         "created": project.created,
         "runs": project.runs,
         "latest": project.latest,
+        "keep_for": project.keep_for,
         "may": [name for name, action in offered.items() if allowed(actor, action, resource)],
     }
 

@@ -20,6 +20,7 @@ __all__ = [
     "ACTOR",
     "CHANGED_PROJECT",
     "CHANGED_USER",
+    "LEAST_AGE",
     "LINK",
     "LOGGED_IN",
     "LOGIN",
@@ -28,6 +29,7 @@ __all__ = [
     "MADE_USER",
     "MEMBER",
     "MEMBERS",
+    "MOST_AGE",
     "NEW_PASSWORD",
     "NEW_PROJECT",
     "NEW_SHARE",
@@ -139,6 +141,9 @@ MADE_TOKEN = Body(object_of({"token": _TOKEN, "secret": SECRET}))
 
 # Projects.
 
+LEAST_AGE, MOST_AGE = 3600, 100 * 366 * 86_400
+"""Seconds that a project may keep runs, if not for ever."""
+
 PROJECT_SHAPE = Body(
     object_of(
         {
@@ -147,13 +152,20 @@ PROJECT_SHAPE = Body(
             "created": TIME_OR_NONE,
             "runs": {"type": "integer"},
             "latest": TIME_OR_NONE,
+            "keep_for": _or_none({"type": "number"}),
             "may": listed({"enum": ["write", "share", "manage"]}),
         }
     )
 )
 PROJECTS = Body(object_of({"projects": listed(PROJECT_SHAPE.schema or {})}))
 NEW_PROJECT = _closed({"name": PROJECT_NAME, "visibility": VISIBILITY}, ("name",))
-CHANGED_PROJECT = _closed({"visibility": VISIBILITY})
+CHANGED_PROJECT = _closed(
+    {
+        "visibility": VISIBILITY,
+        "keep_for": _or_none({"type": "number", "minimum": LEAST_AGE, "maximum": MOST_AGE}),
+    },
+    (),
+)
 _MEMBER = object_of({"user": TEXT, "role": _words(Role)})
 MEMBERS = Body(object_of({"members": listed(_MEMBER)}))
 MEMBER = Body(_MEMBER)

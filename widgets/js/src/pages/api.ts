@@ -33,8 +33,12 @@ export interface Project {
   readonly created: number | null;
   readonly runs: number;
   readonly latest: number | null;
+  /** Seconds after its end when a run is put into the trash; null: never. */
+  readonly keep_for: number | null;
   readonly may: readonly Right[];
 }
+
+export type ProjectChange = Partial<Pick<Project, "visibility" | "keep_for">>;
 
 export type Standing = "guest" | "member" | "admin";
 export type Role = "viewer" | "writer" | "owner";
@@ -175,6 +179,7 @@ export class Api {
     id: string,
     edit: {
       name?: string;
+      project?: string;
       facts?: { tags?: readonly string[]; notes?: string };
     },
   ): Promise<Run> {
@@ -187,6 +192,11 @@ export class Api {
 
   async restore(id: string): Promise<void> {
     await this.json("POST", `/runs/${part(id)}/restore`);
+  }
+
+  /** Delete a run that is in the trash for good. */
+  async purge(id: string): Promise<void> {
+    await this.json("POST", `/runs/${part(id)}/purge`);
   }
 
   async files(id: string): Promise<readonly StoredFile[]> {
@@ -225,8 +235,13 @@ export class Api {
     return this.json("POST", "/projects", { name, visibility });
   }
 
-  changeProject(name: string, visibility: Project["visibility"]): Promise<Project> {
-    return this.json("PATCH", `/projects/${part(name)}`, { visibility });
+  changeProject(name: string, change: ProjectChange): Promise<Project> {
+    return this.json("PATCH", `/projects/${part(name)}`, change);
+  }
+
+  /** Remove a project without runs. */
+  async removeProject(name: string): Promise<void> {
+    await this.json("DELETE", `/projects/${part(name)}`);
   }
 
   async members(project: string): Promise<readonly Member[]> {

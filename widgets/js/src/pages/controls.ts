@@ -31,11 +31,6 @@ export function button(
   return made;
 }
 
-/** A link within the pages, or to elsewhere. */
-export function link(words: string | Node, href: string, attributes: Record<string, string> = {}) {
-  return h("a", { href, ...attributes }, words);
-}
-
 export interface Field {
   readonly element: HTMLElement;
   readonly input: HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
@@ -87,6 +82,7 @@ export function copyable(text: string, life: AbortSignal, label = "Copy"): HTMLE
     label,
     life,
     () => {
+      copy.style.minWidth = `${copy.offsetWidth}px`; // a shorter word moves nothing
       const done = (words: string) => {
         copy.lastChild!.textContent = words;
         setTimeout(() => {

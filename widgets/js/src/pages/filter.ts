@@ -10,10 +10,10 @@ export function filterOf(typed: string): string {
   return !text || CONDITION.test(text) ? text : `name contains ${quoted(text)}`;
 }
 
-/** How an order names a metric. */
-export function metricField(key: string): string {
-  const plain = /^[^\s"'()<>=!,]+$/.test(key) && !/\.(last|min|max)$/.test(key);
-  return `summary.${plain ? key : quoted(key)}`;
+/** How an order names a metric or a setting. */
+export function fieldName(tree: "config" | "summary", key: string): string {
+  const ending = tree === "summary" && /\.(last|min|max)$/.test(key);
+  return `${tree}.${/^[^\s"'()<>=!,]+$/.test(key) && !ending ? key : quoted(key)}`;
 }
 
 /** What is wrong with a filter, without the words around it that say that it is one. */

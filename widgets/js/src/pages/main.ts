@@ -4,7 +4,7 @@ import { accountPage } from "./account_page.ts";
 import { App, type View } from "./app.ts";
 import { loginPage } from "./login_page.ts";
 import { peoplePage } from "./people_page.ts";
-import { membersPage, runsPage, sharesPage, trashPage } from "./project_page.ts";
+import { membersPage, runsPage, settingsPage, sharesPage, trashPage } from "./project_page.ts";
 import { projectsPage } from "./projects_page.ts";
 import { Router } from "./router.ts";
 import { runPage } from "./run_page.ts";
@@ -14,9 +14,11 @@ import { tokensPage } from "./tokens_page.ts";
 
 const router = new Router<View>({
   "/": { audience: "user", show: projectsPage },
+  "/projects": { audience: "user", show: projectsPage },
   "/projects/:name": { audience: "user", show: runsPage },
   "/projects/:name/members": { audience: "user", show: membersPage },
   "/projects/:name/links": { audience: "user", show: sharesPage },
+  "/projects/:name/settings": { audience: "user", show: settingsPage },
   "/projects/:name/trash": { audience: "user", show: trashPage },
   "/runs/:id": { audience: "user", show: runPage },
   "/tokens": { audience: "user", show: tokensPage },

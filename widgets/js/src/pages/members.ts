@@ -4,7 +4,6 @@ import type { Visit } from "./app.ts";
 import { address } from "./base.ts";
 import { button, choice, field, onSubmit, textInput } from "./controls.ts";
 import { confirm } from "./dialog.ts";
-import { VISIBILITIES } from "./projects_page.ts";
 
 const ROLES: Record<Role, string> = { viewer: "Viewer", writer: "Writer", owner: "Owner" };
 const MAY: Record<Role, string> = {
@@ -25,7 +24,7 @@ export async function manageMembers(visit: Visit, project: Project): Promise<HTM
   };
   await refresh();
   const parts: Node[] = [list];
-  if (manages) parts.push(addForm(visit, project, refresh), visibilityChoice(visit, project));
+  if (manages) parts.push(addForm(visit, project, refresh));
   const explained = (Object.keys(ROLES) as Role[]).map(
     (role) => `A ${ROLES[role].toLowerCase()} ${MAY[role]}.`,
   );
@@ -98,18 +97,4 @@ function addForm({ app, life }: Visit, project: Project, refresh: () => Promise<
     await refresh();
   });
   return form;
-}
-
-function visibilityChoice({ app, life }: Visit, project: Project): HTMLElement {
-  const visibility = field("Who sees this project", choice(VISIBILITIES, project.visibility));
-  listen(visibility.input, "change", life, async () => {
-    try {
-      await app.api.changeProject(project.name, visibility.input.value as Project["visibility"]);
-      app.notices.say("Changed who sees this project.");
-    } catch (error) {
-      visibility.input.value = project.visibility;
-      app.problem(error);
-    }
-  });
-  return visibility.element;
 }

@@ -1,16 +1,17 @@
 import { h } from "../dom.ts";
-import type { Project } from "./api.ts";
+import { ApiError, type Project } from "./api.ts";
 import type { Visit } from "./app.ts";
 import { address } from "./base.ts";
 import { button } from "./controls.ts";
 import { firstSteps } from "./first_steps.ts";
 import { manageMembers } from "./members.ts";
 import { RunsTable } from "./runs_table.ts";
+import { projectSettings } from "./settings.ts";
 import { openShareDialog, shareList } from "./sharing.ts";
 import { emptyState } from "./states.ts";
 import { trashList } from "./trash.ts";
 
-type Tab = "runs" | "members" | "links" | "trash";
+type Tab = "runs" | "members" | "links" | "trash" | "settings";
 
 /** A project's runs. */
 export async function runsPage(visit: Visit): Promise<void> {
@@ -62,6 +63,13 @@ export async function trashPage(visit: Visit): Promise<void> {
   content.append(await trashList(visit, project));
 }
 
+/** What its owners decide about a project. */
+export async function settingsPage(visit: Visit): Promise<void> {
+  const { project, content } = await projectFrame(visit, "settings");
+  if (!project.may.includes("manage")) throw new ApiError(404, "Only a project's owners see its settings.");
+  content.append(projectSettings(visit, project));
+}
+
 /** What stands above all pages of a project. */
 async function projectFrame(
   { app, main, life, parameters }: Visit,
@@ -76,6 +84,7 @@ async function projectFrame(
     ["members", "Members"],
     ...(may("share") ? [["links", "Share links"] as const] : []),
     ...(may("write") ? [["trash", "Trash"] as const] : []),
+    ...(may("manage") ? [["settings", "Settings"] as const] : []),
   ];
   const nav = h(
     "nav",

@@ -1,5 +1,5 @@
 import { atEnd, h } from "../dom.ts";
-import { countOf, formatAgo, formatCount } from "../format.ts";
+import { countOf, formatAgo, formatCount, formatDay } from "../format.ts";
 import type { Project } from "./api.ts";
 import type { App, Visit } from "./app.ts";
 import { address } from "./base.ts";
@@ -48,7 +48,7 @@ function cards(projects: readonly Project[]): HTMLElement {
 function projectCard({ name, runs, latest, visibility }: Project): HTMLElement {
   const facts = [
     countOf(runs, "run"),
-    latest === null ? "" : `newest ${formatAgo(latest, Date.now() / 1000)}`,
+    latest === null ? "" : `newest ${since(latest)}`,
     visibility === "server" ? "seen by everyone here" : "",
   ].filter(Boolean);
   return h(
@@ -61,6 +61,12 @@ function projectCard({ name, runs, latest, visibility }: Project): HTMLElement {
       h("span", { class: "soft" }, facts.join(" · ")),
     ),
   );
+}
+
+/** How long ago, and of what is older than a day the day. */
+function since(time: number): string {
+  const now = Date.now() / 1000;
+  return now - time < 86_400 ? formatAgo(time, now) : formatDay(time);
 }
 
 function newProject(app: App, page: AbortSignal): void {

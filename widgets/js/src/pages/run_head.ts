@@ -3,7 +3,7 @@ import type { RunFacts } from "../frame.ts";
 import type { Right, Run } from "./api.ts";
 import type { Visit } from "./app.ts";
 import { address } from "./base.ts";
-import { button, field, onSubmit, textInput } from "./controls.ts";
+import { button, choice, field, onSubmit, textInput } from "./controls.ts";
 import { openDialog } from "./dialog.ts";
 import { menuButton } from "./menu.ts";
 import { openShareDialog } from "./sharing.ts";
@@ -11,6 +11,7 @@ import { openShareDialog } from "./sharing.ts";
 /** What stands above the panel: labels, and what can be done. */
 export class RunHead {
   readonly element = h("div", { class: "run-head" });
+  private readonly title = h("h1", { class: "unseen" });
   private readonly tags = h("div", { class: "chips" });
   private readonly notes = h("p", { class: "notes" });
 
@@ -35,7 +36,7 @@ export class RunHead {
       ] as const;
       actions.append(menuButton(opener, items, life));
     }
-    this.element.append(h("div", { class: "run-labels" }, this.tags, this.notes), actions);
+    this.element.append(this.title, h("div", { class: "run-labels" }, this.tags, this.notes), actions);
     this.draw();
   }
 
@@ -60,6 +61,7 @@ export class RunHead {
       { words: name || id },
     );
     this.tags.replaceChildren(...tags.map((tag) => h("span", { class: "chip" }, tag)));
+    setText(this.title, name || id);
     setText(this.notes, notes);
     this.notes.title = notes;
     this.tags.hidden = !tags.length;
@@ -71,14 +73,18 @@ export class RunHead {
     const { app, life: page } = this.visit;
     const { body, life, close } = openDialog("Edit run", page);
     const name = field("Name", textInput({ value: this.run.name, required: true, maxlength: "1000" }));
+    const project = field("Project", choice({ [this.run.project]: this.run.project }, this.run.project));
+    void this.offerProjects(project.input, life);
     const tags = field("Tags", textInput({ value: this.run.tags.join(", ") }), "Separated by commas");
     const notes = field("Notes", h("textarea", { class: "input", rows: 5 }, this.run.notes));
     const submit = button("Save", life, () => {}, { tone: "primary", submit: true });
     const actions = h("div", { class: "actions" }, button("Cancel", life, close), submit);
-    const form = h("form", { class: "form" }, name.element, tags.element, notes.element, actions);
+    const fields = [name, project, tags, notes].map(({ element }) => element);
+    const form = h("form", { class: "form" }, ...fields, actions);
     onSubmit(form, submit, life, async () => {
       this.run = await app.api.editRun(this.run.id, {
         name: name.input.value.trim(),
+        ...(project.input.value === this.run.project ? {} : { project: project.input.value }),
         facts: { tags: tagsOf(tags.input.value), notes: notes.input.value.trim() },
       });
       this.draw();
@@ -90,6 +96,19 @@ export class RunHead {
     });
     body.append(form);
     name.input.focus();
+  }
+
+  /** Offer the projects that the reader may move the run to. */
+  private async offerProjects(select: HTMLSelectElement, life: AbortSignal): Promise<void> {
+    try {
+      for (const { name, may } of await this.visit.app.api.projects()) {
+        if (life.aborted) return;
+        if (may.includes("write") && name !== this.run.project)
+          select.append(h("option", { value: name }, name));
+      }
+    } catch {
+      // Then it stays where it is.
+    }
   }
 
   private async trash(): Promise<void> {

@@ -25,6 +25,8 @@ export async function showRun(visit: Visit, id: string): Promise<void> {
   const lost = h("p", { class: "lost", role: "status", hidden: true }, "Connecting again…");
   main.append(head.element, place, lost);
   const feed = holdFeed(`run:${id}`, life);
+  const { name, project, state, created, ended } = run;
+  feed.describe({ id, name, project, state, created, ended }, true);
   const files = new FilesPage(app.api, id, feed, life);
   const console = new ConsolePage(app.api, id, feed, life);
   const options = { height: null, tensorboard: false, css: null, more: [console, files] };

@@ -2,19 +2,20 @@ import { atEnd, h, listen, setText } from "../dom.ts";
 import { countOf, formatDate } from "../format.ts";
 import { ApiError, type Run, type RunQuery } from "./api.ts";
 import type { App } from "./app.ts";
+import { openColumnDialog } from "./column_dialog.ts";
 import {
   type Column,
   CREATED,
+  chosenColumns,
   DURATION,
   HOST,
   keepColumns,
   keptColumns,
-  metricColumn,
-  metricsOf,
+  narrowFacts,
+  STATE,
   suggested,
 } from "./columns.ts";
 import { button } from "./controls.ts";
-import { openDialog } from "./dialog.ts";
 import { EventReader } from "./events.ts";
 import { filterOf, filterProblem } from "./filter.ts";
 import { icon } from "./icons.ts";
@@ -202,14 +203,20 @@ export class RunsTable {
   private draw(): void {
     const filtered = this.filterInput.value.trim() !== "";
     const nothing = this.runs.length === 0;
-    const metrics = this.chosen ?? suggested(metricsOf(this.runs));
-    this.columns = [CREATED, DURATION, HOST, ...metrics.map(metricColumn)];
+    const chosen = this.chosen ?? suggested(this.runs);
+    this.columns = [STATE, CREATED, DURATION, HOST, ...chosenColumns(chosen)];
     this.element.classList.toggle("without-runs", nothing && !filtered);
     this.table.hidden = nothing;
     this.foot.hidden = nothing;
     if (!nothing) this.notHere.replaceChildren();
     else if (!this.notHere.children.length || filtered !== this.notHere.classList.contains("filtered")) {
-      const none = () => emptyState("search", "No run matches the filter", "Clear it to see all runs.");
+      const clear = () => {
+        this.filterInput.value = "";
+        this.filterInput.focus();
+        void this.read();
+      };
+      const none = () =>
+        emptyState("search", "No run matches the filter", button("Clear the filter", this.life, clear));
       this.notHere.replaceChildren(filtered ? none() : this.options.empty());
     }
     this.notHere.classList.toggle("filtered", filtered);
@@ -220,11 +227,18 @@ export class RunsTable {
   }
 
   private drawHead(): void {
-    const shown = JSON.stringify([this.columns.map(({ key }) => key), this.order]);
+    const shown = JSON.stringify([this.columns.map(({ key, title }) => [key, title]), this.order]);
     if (this.head.dataset.shown === shown) return;
     this.head.dataset.shown = shown;
-    const name = { key: "name", title: "Name", order: "name", first: "+", number: false } as const;
-    const cells = [name, ...this.columns].map(({ key, title, order, first, number }) => {
+    const first = {
+      key: "name",
+      title: "Name",
+      name: "Name",
+      order: "name",
+      first: "+",
+      number: false,
+    } as const;
+    const cells = [first, ...this.columns].map(({ key, title, name, order, first, number }) => {
       const now = order === null ? "" : this.order === `-${order}` ? "-" : this.order === order ? "+" : "";
       const sorted = now === "-" ? "descending" : now === "+" ? "ascending" : null;
       const label = h("span", { class: "th-words" }, title);
@@ -238,7 +252,7 @@ export class RunsTable {
                 class: "sort",
                 "data-order": order,
                 "data-first": first,
-                title: `Sort by ${title}`,
+                title: `Sort by ${name}`,
               },
               label,
               h("span", { class: "sort-sign", "aria-hidden": "true" }),
@@ -273,7 +287,7 @@ export class RunsTable {
 
   private row(run: Run, now: number): HTMLElement {
     const name = run.name || run.id;
-    const dot = h("i", { class: "state-dot", "data-state": run.state, title: run.state });
+    const dot = h("i", { class: "state-dot", "data-state": run.state, "aria-hidden": "true" });
     const tags = run.tags.map((tag) => h("span", { class: "chip" }, tag));
     const first = h(
       "th",
@@ -282,7 +296,6 @@ export class RunsTable {
         "div",
         { class: "name-line" },
         dot,
-        h("span", { class: "unseen" }, `${run.state}: `),
         h("a", { href: this.app.runAddress(run.id), title: name }, name),
         ...tags,
       ),
@@ -354,8 +367,12 @@ export class RunsTable {
       this.app.problem(error);
       return;
     }
+    const at = this.runs.indexOf(run);
     this.runs = this.runs.filter(({ id }) => id !== run.id);
     this.draw();
+    // The keyboard goes on where it was.
+    const next = this.body.children[Math.min(at, this.runs.length - 1)];
+    if (document.activeElement === document.body) next?.querySelector<HTMLElement>(".row-trash")?.focus();
     this.app.notices.say(`${run.name || run.id} is in the trash.`, {
       words: "Undo",
       take: () =>
@@ -367,36 +384,15 @@ export class RunsTable {
   }
 
   private chooseColumns(): void {
-    const { body, life, close } = openDialog("Metrics in the table", this.life);
-    const chosen = this.chosen ?? suggested(metricsOf(this.runs));
-    const metrics = [...new Set([...chosen, ...metricsOf(this.runs)])];
-    const list = h("div", { class: "column-choice" });
-    for (const metric of metrics) {
-      const box = h("input", { type: "checkbox", value: metric, checked: chosen.includes(metric) });
-      list.append(h("label", {}, box, h("span", {}, metric)));
-    }
-    const show = (columns: string[] | null) => {
+    const chosen = this.chosen ?? suggested(this.runs);
+    openColumnDialog(this.runs, chosen, this.life, (columns) => {
       this.chosen = columns;
-      this.draw();
-    };
-    listen(list, "change", life, () => {
-      const boxes = [...list.querySelectorAll("input")].filter(({ checked }) => checked);
-      const columns = boxes.map(({ value }) => value);
       keepColumns(this.project, columns);
-      show(columns);
+      this.draw();
     });
-    body.append(
-      metrics.length ? list : h("p", { class: "soft" }, "No run here has a metric yet."),
-      h("div", { class: "actions" }, button("Done", life, close, { tone: "primary" })),
-    );
   }
 }
 
 function cellClass(key: string, number: boolean): string {
-  return `cell-${key.startsWith("summary.") ? "metric" : key}${number ? " number" : ""}`;
-}
-
-/** What a narrow screen shows below the name, in place of columns. */
-function narrowFacts(run: Run, now: number): string {
-  return [CREATED.text(run, now), DURATION.text(run, now), HOST.text(run, now)].filter(Boolean).join(" · ");
+  return `cell-${key.includes(".") ? "chosen" : key}${number ? " number" : ""}`;
 }

@@ -44,7 +44,7 @@ export async function setUpPage({ app, main, life }: Visit): Promise<void> {
   const name = field(
     "Name",
     textInput({ autocomplete: "username", autocapitalize: "none", required: true }),
-    "Letters, digits and . _ @ + -",
+    link.user === null ? "Letters, digits and . _ @ + -" : "",
   );
   if (link.user !== null) {
     name.input.value = link.user;

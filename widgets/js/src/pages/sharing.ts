@@ -8,6 +8,7 @@ import { confirm, openDialog } from "./dialog.ts";
 export type Target = { readonly run: string } | { readonly project: string };
 
 const DAY = 86_400;
+const UNNAMED = "Link";
 export const LIFETIMES = {
   "": "Never",
   "1": "In a day",
@@ -42,7 +43,11 @@ export function openShareDialog(app: App, target: Target, name: string, page: Ab
   const list = h("div", {});
   const refresh = async () => list.replaceChildren(await shareList(app, target, life, { headed: true }));
   onSubmit(form, submit, life, async () => {
-    const link = await app.api.createShare(target, label.input.value.trim(), expiry(expires.input.value));
+    const link = await app.api.createShare(
+      target,
+      label.input.value.trim() || UNNAMED,
+      expiry(expires.input.value),
+    );
     made.replaceChildren(
       copyable(link, life, "Copy link"),
       h("p", { class: "hint" }, "Take it along now: it is not shown again."),
