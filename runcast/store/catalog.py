@@ -14,10 +14,10 @@ from runcast.run.trials import config_with
 from runcast.store import journal, schema
 from runcast.store.fields import LABELS, PUT_FIELD, PUT_METRIC, SUMMARY, field_rows, metric_rows, refill, said
 from runcast.store.finding import find, is_stale
-from runcast.store.paths import check_run_id
+from runcast.store.paths import FilePath, check_run_id
 from runcast.store.protocol import RunPage
+from runcast.store.transactions import not_found
 from runcast.store.upsert import Upsert
-from runcast.store.writer import WORDS, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from runcast.store.protocol import Facts, FileRecord, RunQuery
     from runcast.store.writer import Writer
 
-__all__ = ["CRASHED_AFTER", "EDITABLE", "Catalog"]
+__all__ = ["CRASHED_AFTER", "EDITABLE", "WORDS", "Catalog"]
 
 CRASHED_AFTER = 300.0
 """Seconds without a heartbeat after which a running run is reported as crashed."""
@@ -42,11 +42,21 @@ EDITABLE_FACTS = ("tags", "notes", "group", "job_type")
 _run = schema.run.c
 _pulse = schema.pulse.c
 _retention = schema.retention.c
+_file = schema.file.c
+
+WORDS = select(_file.path, _file.source_path, _file.source_size, _file.state, _file.why).where(
+    _file.run == bindparam("of_run")
+)
 
 _ROW = (
     select(schema.run, _pulse.heartbeat)
     .join(schema.pulse, _pulse.run == _run.id)
     .where(_run.id == bindparam("of_run"))
+)
+_SET_WORDS = (
+    schema.file.update()
+    .where(_file.run == bindparam("of_run"), _file.id == bindparam("of_file"))
+    .values({name: bindparam(f"new_{name}") for name in ("source_path", "source_size", "state", "why")})
 )
 _KEEP = Upsert(schema.retention)
 _ADD_RUN = Upsert(schema.run, keep=True)
@@ -62,6 +72,7 @@ class Catalog:
         self._files = files
         self._database = database
         self._writer = writer
+        self._transactions = writer.transactions
         self._clock = clock
 
     def create(self, run: RunRecord) -> None:
@@ -92,7 +103,7 @@ class Catalog:
                 if rows:
                     connection.execute(statement.on(connection), rows)
         for run_id in [run_id for run_id, is_new in found.items() if is_new]:
-            self._writer.made(run_id, mark)
+            self._transactions.made(run_id, mark)
         return found
 
     def _make(self, connection: Connection, run: RunRecord) -> None:
@@ -110,18 +121,37 @@ class Catalog:
         row |= {"config": _dump(run.config), "facts": _dump(run.facts)}
         connection.execute(_ADD_RUN.on(connection), row)
 
+    def describe(self, run: str, described: Sequence[FileRecord]) -> None:
+        """See `Store.describe`."""
+        for each in described:
+            FilePath.parse(each.path)
+        with self._transactions.changing(run) as change:
+            self._describe(change, run, described)
+
     def update(self, run: str, facts: Facts) -> None:
         """See `Store.update`. A heartbeat lets a run that was reported as crashed run again."""
-        with self._writer.changing(run, alive=facts.heartbeat) as change:
+        with self._transactions.changing(run, alive=facts.heartbeat) as change:
             self._update(change, run, facts)
 
     def note_all(self, notes: Mapping[str, tuple[Sequence[FileRecord], Facts]]) -> None:
         """See `LocalStore.note_all`."""
-        with self._writer.changing_several(list(notes)) as changes:
+        with self._transactions.changing_several(list(notes)) as changes:
             for run, (files, facts) in notes.items():
                 if run in changes:
-                    self._writer.describe_in(changes[run], run, files)
+                    self._describe(changes[run], run, files)
                     self._update(changes[run], run, facts)
+
+    def _describe(self, change: Change, run: str, described: Sequence[FileRecord]) -> None:
+        if not described:
+            return
+        self._journal_words(change, run, described)
+        rows = []
+        for each in described:
+            row = {"of_run": run, "of_file": change.file(each.path).id}
+            row |= {"new_source_path": each.source_path, "new_source_size": each.source_size}
+            rows.append({**row, "new_state": each.state, "new_why": each.why})
+        change.rows.flush()
+        change.connection.execute(_SET_WORDS, rows)
 
     def _update(self, change: Change, run: str, facts: Facts) -> None:
         row = self.row(change.connection, run)
@@ -225,7 +255,7 @@ class Catalog:
         return row
 
     def _set_trashed(self, run: str, when: float | None) -> None:
-        with self._writer.changing(run) as change:
+        with self._transactions.changing(run) as change:
             self._files.journal(change.connection, run, journal.changed({"trashed": when}, self._clock()))
             change.connection.execute(schema.run.update().where(_run.id == run).values(trashed=when))
 
@@ -240,6 +270,17 @@ class Catalog:
             words = {each.path: tuple(each[1:]) for each in change.connection.execute(WORDS, {"of_run": run})}
             self._files.journal(change.connection, run, journal.described(words, self._clock()))
         self._files.journal(change.connection, run, journal.changed(said, self._clock()))
+
+    def _journal_words(self, change: Change, run: str, described: Sequence[FileRecord]) -> None:
+        """Journal what became of sources, but for their sizes, which change all the time."""
+        known = {each.path: each for each in change.connection.execute(WORDS, {"of_run": run})}
+        said = {}
+        for each in described:
+            before = known.get(each.path)
+            words = (each.source_path, each.state, each.why)
+            if before is None or (before.source_path, before.state, before.why) != words:
+                said[each.path] = (each.source_path, each.source_size, each.state, each.why)
+        self._files.journal(change.connection, run, journal.described(said, self._clock()))
 
     def _refill(self, change: Change, run: str) -> None:
         change.memory.names = None

@@ -15,7 +15,8 @@ from runcast.store.paths import FilePath
 from runcast.store.places.folder import FolderFiles
 from runcast.store.protocol import Append, FileRecord, Points, RunQuery, SeriesRecord, SummaryRecord
 from runcast.store.sqlite import SQLite
-from runcast.store.writer import MEMORY, Writer
+from runcast.store.transactions import MEMORY
+from runcast.store.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -251,7 +252,7 @@ class LocalStore:
 
     def describe(self, run: str, *files: FileRecord) -> None:
         """See `Store.describe`."""
-        self._writer.describe(run, files)
+        self._catalog.describe(run, files)
 
     def files(self, run: str) -> Sequence[FileRecord]:
         """See `Store.files`."""
