@@ -255,7 +255,12 @@ class Writer:
 
     def _index(self, arrived: Mapping[str, _Arrived]) -> None:
         """Index bytes that are in place, of those files that still have the size at which they were appended."""
-        ahead = {run: self._gather_ahead(run, each) for run, each in arrived.items()}
+        try:
+            ahead = {run: self._gather_ahead(run, each) for run, each in arrived.items()}
+        except BaseException:
+            for run in arrived:  # what is remembered may say more than will be written
+                self.transactions.forget(run)
+            raise
         with self.transactions.changing_several(list(arrived), alive=self._clock()) as changes:
             for run, each in arrived.items():
                 if run not in changes:
