@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from runcast.events.framing import why_pending
+from runcast.events.framing import OVERHEAD, payload_length, why_pending
 from runcast.store.protocol import Append, FileRecord, OffsetMismatch
 
 if TYPE_CHECKING:
@@ -152,7 +152,8 @@ class Flow:
 
     def _insist(self) -> None:
         """Go on where nothing was taken: a record that is longer than what was offered, or damage, or the file's end."""
-        pending = why_pending(memoryview(self._rest), 0)
+        rest = memoryview(self._rest)
+        pending = why_pending(rest, 0)
         if pending != "incomplete" and not self._final:
             if time.time() - self._member.entry.changed >= PATIENCE:
                 self._final = True  # damaged bytes are passed over where verified records follow
@@ -161,7 +162,8 @@ class Flow:
                 f"bytes from {self.cursor} on fail verification, and the file was written just now: sync it again in a while"
             )
         elif not self._ended and len(self._rest) < LONGEST:
-            self._chunk, self._final = 2 * len(self._rest), False
+            record = OVERHEAD + (payload_length(rest, 0) or 0)
+            self._chunk, self._final = min(LONGEST, max(2 * len(rest), record)), False
         elif pending == "incomplete":
             self._stop(f"the last {len(self._rest)} bytes are the beginning of a record", trouble=False)
         else:

@@ -141,6 +141,9 @@ def _make(record: RunRecord, store: Store) -> bool | None:
 
 def _grow(run: str, appends: Sequence[Append], store: Store) -> Sequence[Any]:
     try:
+        if len(appends) == 1:  # maybe a record that is longer than what may be sent of several files
+            (one,) = appends
+            return [store.append(run, one.path, one.offset, bytes(one.data), final=one.final)]
         return store.append_all(run, appends)
     except (*GLOBAL, RunNotFound):
         raise
