@@ -159,6 +159,11 @@ class Intake:
 
         return self.wait() == 0 and bool(self._attempt(work))
 
+    def close(self) -> None:
+        """Close the store, which opens again when it is needed."""
+        if self._store is not None:
+            self._store.close()
+
     def find(self, path: str) -> Pump | None:
         """Return the pump of a file, named by its own path or by its place in the run."""
         return self._sources.find(path) if self._sources is not None else None

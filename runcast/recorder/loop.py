@@ -163,6 +163,10 @@ class Recorder:
             replica.linger(stop=lambda: self.stopping)
         replica.stop()
 
+    def close(self) -> None:
+        """Close the store's files."""
+        self._intake.close()
+
     def _begin(self) -> None:
         if self._state.tensorboard:
             self._panels.start_tensorboard()

@@ -10,6 +10,7 @@ Exit status: 0 the run is complete, `EXIT_LOCKED` another recorder has it, `STOP
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import logging
 import os
 import signal
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _record(folder: Path, pid: int, created: float | None) -> int:
     inbox_fd, outbox_fd = os.dup(0), os.dup(1)
     _redirect(folder)
+    faulthandler.enable()  # a library that crashes the process says where, in the log
     try:
         with FileLock(folder / LOCK, timeout=LOCK_WAIT):
             log.info("recorder %d records run %s for process %d", os.getpid(), folder.name, pid)
@@ -76,6 +78,7 @@ def _record(folder: Path, pid: int, created: float | None) -> int:
     except Timeout:
         return EXIT_LOCKED
     recorder.part()
+    recorder.close()
     return code
 
 
@@ -94,6 +97,7 @@ def _complete(folder: Path) -> int:
     except Timeout:
         return EXIT_LOCKED
     recorder.part()
+    recorder.close()
     return code
 
 

@@ -32,7 +32,7 @@ JOURNAL = "run.jsonl"
 
 _COMPLETE = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
-    "from runcast.recorder.__main__ import main; sys.exit(main())"
+    "from runcast.recorder.__main__ import run; run()"
 )
 
 

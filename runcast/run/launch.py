@@ -21,8 +21,8 @@ source, *unwanted = sys.argv[1:1 + {count}]
 del sys.argv[1:1 + {count}]
 unwanted = {{place(path) for path in unwanted}}
 sys.path[:] = [path for path in sys.path if path and place(path) not in unwanted] + [source]
-from runcast.recorder.__main__ import main
-sys.exit(main())
+from runcast.recorder.__main__ import run
+run()
 """
 """`random.py` or `numpy.py` beside a notebook must not break the recorder. So the working folders of both processes leave
 the module path, and the folder that holds runcast itself (which may be just that one) comes last on it."""

@@ -277,3 +277,6 @@ class Store(Protocol):
 
     def changes(self, since: int) -> tuple[int, Sequence[str]]:
         """Return a new mark and the ids of the runs that changed after mark `since` (0: all)."""
+
+    def close(self) -> None:
+        """Close what is open; what is called next opens it again."""

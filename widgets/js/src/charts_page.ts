@@ -87,7 +87,7 @@ export class ChartsPage implements Page {
     const [headline, ...hints] = nothingMatches
       ? ["No tag matches the filter"]
       : this.feed.isReading
-        ? ["Reading the points…"]
+        ? ["Reading the points…", ...this.describeOlder()]
         : this.feed.state === "running"
           ? [
               "Waiting for the first point…",
