@@ -300,7 +300,7 @@ def test_without_a_session_there_is_only_the_login(site):
     context = site.page.context.browser.new_context()
     page = context.new_page()
     page.goto(f"{site.url}/tokens")
-    page.wait_for_selector("text=Log in")
+    page.wait_for_selector("input:focus")
     page.keyboard.type("ada")
     page.keyboard.press("Tab")
     page.keyboard.type("wrong")

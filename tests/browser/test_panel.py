@@ -241,6 +241,7 @@ def test_the_panel_leads_to_the_run_on_its_server(notebook, page, tmp_path):
             opened.run(0)
             opened.run(1)
             wait_for(lambda: held(opened, "shared", "loss") == 30)
+            wait_for(store.runs)
             opened.panel.get_by_role("tab", name="Run").click()
             link = opened.panel.get_by_role("link", name=url)
             with page.context.expect_page() as popup:
