@@ -55,7 +55,7 @@ class LocalStore:
     Appends that just go on are kept in the index as they came, and moved to where they stay every `MOST_GROUPS` appends, when
     the run ends, and when the next recorder takes over; whoever reads sees no difference.
 
-    With `files` (`s3://bucket/prefix`, see `places.objects.Objects`) the files are in a bucket instead: what is appended is in the
+    With `files` (`s3://bucket/prefix`, see `runcast.objects.Objects`) the files are in a bucket instead: what is appended is in the
     database first, and becomes objects later (see `places.bucket`). A server's store says `own_in_place=False`: files under
     `own/` come to it as all others do.
 
@@ -301,8 +301,8 @@ class LocalStore:
         return Reindex(self._files, self._database, self._writer, self._clock)
 
     def _open_bucket(self, address: str) -> tuple[BucketFiles, Sealer]:
+        from runcast.objects import Objects
         from runcast.store.places.bucket import BucketFiles
-        from runcast.store.places.objects import Objects
         from runcast.store.places.sealing import Sealer
 
         files = BucketFiles(Objects(address), self._database, self._clock)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from runcast.store.places.objects import Objects
+from runcast.objects import Objects
 from runcast.store.protocol import RunQuery
 
 if TYPE_CHECKING:

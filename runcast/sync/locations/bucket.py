@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from runcast.errors import LogdirError, RuncastError, StoreError
 from runcast.events.discover import is_recorded
-from runcast.store.places.objects import SCHEMES, Objects
+from runcast.objects import check_address, users_objects
 from runcast.sync.locations import Entry, Listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from runcast.objects import Objects
 
 __all__ = ["Bucket", "open_bucket"]
 
@@ -26,14 +26,7 @@ PIECE = 4 << 20
 
 def open_bucket(address: str) -> Bucket:
     """Return the logs at an address of a bucket. Raises `LogdirError` for what is none."""
-    parts = urlsplit(address)
-    if parts.scheme not in SCHEMES or not parts.netloc:
-        known = "s3://bucket/path, gs://bucket/path, az://account/container/path"
-        raise LogdirError(
-            f"{address}: logs cannot be read from there; write {known}, or a path on this machine"
-        )
-    if parts.scheme == "az" and not parts.path.strip("/"):
-        raise LogdirError(f"{address}: an account alone is no place; write az://account/container/path")
+    check_address(address)
     return Bucket(address)
 
 
@@ -103,7 +96,7 @@ class Bucket:
 
     def _opened(self) -> Objects:
         if self._objects is None:
-            self._objects = Objects(_address(self.given))
+            self._objects = users_objects(self.given)
         return self._objects
 
     def _listed(self, folder: str) -> Iterable[Entry]:
@@ -135,15 +128,3 @@ class _Object:
         return self
 
     def __exit__(self, *_: object) -> None: ...
-
-
-def _address(given: str) -> str:
-    """Return what `Objects` takes: Azure's account, which stands in a user's address, is an option there."""
-    parts = urlsplit(given)
-    options = dict(parse_qsl(parts.query))
-    where = f"{parts.netloc}{parts.path}"
-    if parts.scheme == "az":
-        options["account_name"], where = parts.netloc, parts.path.strip("/")
-        if (key := os.environ.get("AZURE_STORAGE_KEY")) and "account_key" not in options:
-            options["account_key"] = key
-    return f"{parts.scheme}://{where}" + (f"?{urlencode(options)}" if options else "")

@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from runcast.errors import MissingPackage, SettingsError, StoreError
+from runcast.errors import LogdirError, MissingPackage, SettingsError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-__all__ = ["SCHEMES", "Listed", "ObjectGone", "Objects"]
+__all__ = ["SCHEMES", "Listed", "ObjectGone", "Objects", "check_address", "users_objects"]
 
 SCHEMES = {"s3": "S3", "gs": "Google Cloud Storage", "az": "Azure"}
 """What the address of a bucket begins with."""
@@ -55,11 +55,12 @@ _CREDENTIALS = {
 """What says in the environment who we are. Without any of them obstore asks an address of the cloud's own machines."""
 
 _ENDPOINTS = {
-    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "S3_ENDPOINT"),
     "gs": (),
     "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
 }
-"""What says in the environment where to find a cloud's interface somewhere else."""
+"""What says in the environment where to find a cloud's interface somewhere else. `S3_ENDPOINT` is what the libraries heed that write
+event files to a bucket."""
 
 _STATUS = re.compile(r"status code: (\d{3})")
 
@@ -83,6 +84,31 @@ class ObjectGone(StoreError):
     """There is no such object."""
 
 
+def check_address(address: str) -> None:
+    """Raise `LogdirError` for what is no address of logs in a bucket, as users write it."""
+    parts = urlsplit(address)
+    if parts.scheme not in SCHEMES or not parts.netloc:
+        known = "s3://bucket/path, gs://bucket/path, az://account/container/path"
+        raise LogdirError(
+            f"{address}: logs cannot be read from there; write {known}, or a path on this machine"
+        )
+    if parts.scheme == "az" and not parts.path.strip("/"):
+        raise LogdirError(f"{address}: an account alone is no place; write az://account/container/path")
+
+
+def users_objects(address: str, *, timeout: timedelta | None = None) -> Objects:
+    """Return the objects at an address as users write it: Azure's account stands in it. Raises as `Objects` does."""
+    parts = urlsplit(address)
+    options = dict(parse_qsl(parts.query))
+    where = f"{parts.netloc}{parts.path}"
+    if parts.scheme == "az":
+        options["account_name"], where = parts.netloc, parts.path.strip("/")
+        if (key := os.environ.get("AZURE_STORAGE_KEY")) and "account_key" not in options:
+            options["account_key"] = key
+    given = f"{parts.scheme}://{where}" + (f"?{urlencode(options)}" if options else "")
+    return Objects(given, timeout=timeout)
+
+
 class Objects:
     """The objects whose names begin with a prefix; thread-safe. Names are relative to it, with `/`.
 
@@ -94,8 +120,8 @@ class Objects:
     `RETRY_TIMEOUT` at most.
     """
 
-    def __init__(self, address: str) -> None:
-        """Raises `SettingsError` for an address that cannot be one, or nobody to be, and `MissingPackage`."""
+    def __init__(self, address: str, *, timeout: timedelta | None = None) -> None:
+        """`timeout` is for one request. Raises `SettingsError` for an address that cannot be one, or nobody to be, and `MissingPackage`."""
         parts = urlsplit(address)
         if parts.scheme not in SCHEMES or not parts.netloc:
             known = ", ".join(f"{scheme}://bucket/prefix" for scheme in SCHEMES)
@@ -105,6 +131,7 @@ class Objects:
         options = dict(parse_qsl(parts.query))
         on_machine = options.pop("credentials", "") == "machine"
         self._prefix = parts.path.strip("/")
+        self._timeout = TIMEOUT if timeout is None else timeout
         self._store = self._open(parts.scheme, parts.netloc, options, on_machine=on_machine)
 
     def create(self, name: str, data: bytes) -> bool:
@@ -149,16 +176,18 @@ class Objects:
         """Yield what there is to say of every object in a folder and the folders below, in no order."""
         with self._explained("list", folder):
             for several in self._obstore.list(self._store, self._key(folder), chunk_size=1000):
-                for each in several:
-                    name = each["path"][len(self._prefix) :].lstrip("/")
-                    changed = each["last_modified"].timestamp()
-                    yield Listed(name, each["size"], changed, each.get("e_tag") or f"{changed:.3f}")
+                yield from map(self._listed, several)
+
+    def within(self, folder: str) -> tuple[list[Listed], list[str]]:
+        """Return the objects in a folder, without those in the folders below, and the names of these."""
+        with self._explained("list", folder):
+            found = self._obstore.list_with_delimiter(self._store, self._key(folder))
+        below = [each.rstrip("/").rpartition("/")[2] for each in found["common_prefixes"]]
+        return [self._listed(each) for each in found["objects"]], below
 
     def folders(self, folder: str) -> list[str]:
         """Return the names of the folders within a folder, sorted."""
-        with self._explained("list", folder):
-            found = self._obstore.list_with_delimiter(self._store, self._key(folder))
-        return sorted(each.rstrip("/").rpartition("/")[2] for each in found["common_prefixes"])
+        return sorted(self.within(folder)[1])
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete objects; those that are not there are no error."""
@@ -172,15 +201,24 @@ class Objects:
                     for name in names:
                         self.delete([name])
 
+    def _listed(self, meta: Any) -> Listed:
+        changed = meta["last_modified"].timestamp()
+        name = meta["path"][len(self._prefix) :].lstrip("/")
+        return Listed(name, meta["size"], changed, meta.get("e_tag") or f"{changed:.3f}")
+
     def _key(self, name: str) -> str:
         return f"{self._prefix}/{name}" if self._prefix else name
 
     def _open(self, scheme: str, bucket: str, options: dict[str, str], *, on_machine: bool) -> Any:
         stores = self._obstore.store
         endpoint = options.get("endpoint") or next(filter(None, map(os.environ.get, _ENDPOINTS[scheme])), "")
+        if endpoint and "://" not in endpoint:  # as TensorFlow takes it
+            endpoint = f"{'http' if os.environ.get('S3_USE_HTTPS') == '0' else 'https'}://{endpoint}"
+        if endpoint:
+            options["endpoint"] = endpoint
         if endpoint.startswith("http://"):
-            options |= {"allow_http": "true", "endpoint": endpoint}
-        client: dict[str, Any] = {"timeout": TIMEOUT, "connect_timeout": CONNECT_TIMEOUT}
+            options["allow_http"] = "true"
+        client: dict[str, Any] = {"timeout": self._timeout, "connect_timeout": CONNECT_TIMEOUT}
         if options.pop("allow_http", "false") == "true":
             client["allow_http"] = True
         retries = {"max_retries": RETRIES, "retry_timeout": RETRY_TIMEOUT}
@@ -275,7 +313,7 @@ def _import_obstore() -> ModuleType:
         import obstore.store
     except ImportError as error:
         raise MissingPackage(
-            f"a bucket needs obstore, which is not installed: `pip install 'runcast[server]'` ({error})"
+            f"a bucket needs obstore, which is not installed: `pip install 'runcast[buckets]'` ({error})"
         ) from error
     return obstore
 
