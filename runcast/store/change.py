@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FILE_AT", "Change", "fold_due"]
 
-MOST_GROUPS = 32
+MOST_GROUPS = 48
 """Groups of appends that are kept as they came: readers look into each of them."""
 
 MOST_POINTS = 50_000

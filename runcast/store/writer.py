@@ -38,7 +38,7 @@ __all__ = ["Writer"]
 SYNC_INTERVAL = 1.0
 """Seconds for which a file's appends may share one wait for the disk, at least."""
 
-SYNC_SHARE = 0.02
+SYNC_SHARE = 0.01
 """The part of the time that may be spent on waiting for the disk, before the interval grows."""
 
 MOST_SYNCING = 0.05
