@@ -47,7 +47,7 @@ class LocalStore:
     What survives. The bytes of an append are in the file before the index says so, in one transaction, so after the crash of
     a process the index claims nothing that is not there, and what the file has beyond the recorded size is written again,
     the same. The disk itself is waited for (fdatasync) before the commit, but for appends within a second of the file's last wait
-    or its first append (longer where so many files grow that waiting would take more than a fiftieth of the time): of those the
+    or its first append (longer where so many files grow that waiting would take more than a hundredth of the time): of those the
     index keeps a checksum. When a store first appends to a file, it compares: a file that is shorter than recorded, or whose
     unwaited-for end is not what was recorded (the machine crashed), is indexed anew from its bytes, and `append` answers the
     smaller size. Nothing else is trusted but what the index has committed.
