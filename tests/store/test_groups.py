@@ -14,6 +14,8 @@ from runcast.store.protocol import Append, Appended, OffsetMismatch
 
 PATH = "files/logs/x.tfevents"
 
+STEPS = 5 * change.MOST_GROUPS // 2
+
 pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 
 
@@ -22,8 +24,8 @@ def pieces(tmp_path):
     """An event file in pieces of a step of two tags each."""
     writer = EventWriter(tmp_path / "x.tfevents")
     sizes = [0]
-    for step in range(80):
-        writer.scalars({"loss": 1 / (step + 1), "accuracy": step / 80}, step, 100.0 + step)
+    for step in range(STEPS):
+        writer.scalars({"loss": 1 / (step + 1), "accuracy": step / STEPS}, step, 100.0 + step)
         sizes.append(writer.path.stat().st_size)
     writer.close()
     data = writer.path.read_bytes()
@@ -50,7 +52,7 @@ def test_runs_recorded_together_are_as_if_recorded_alone(store, new_run, runs, p
     for run in runs:
         found = store.series(run)
         assert [(each.tag, each.count, each.last, each.min, each.max) for each in found] == expected
-        assert store.points(run, "logs", ".", "loss").value.tolist() == [1 / step for step in range(1, 81)]
+        assert store.points(run, "logs", ".", "loss").value.tolist() == [1 / step for step in range(1, STEPS + 1)]
 
 
 def test_what_is_wrong_with_one_run_holds_up_no_other(store, runs, pieces, monkeypatch):
