@@ -13,14 +13,26 @@ ENGINE = Path(__file__).parents[1] / "runcast"
 OUTER = ("extension", "magics", "widgets")
 MAY_IMPORT = {
     "events": {"errors", "settings"},
-    "logdir": {"events", "errors", "settings"},
+    "logdir": {"events", "objects", "errors", "settings"},
     "run": {"capture", "events", "errors", "settings"},
     "capture": {"errors", "settings"},
-    "store": {"run", "events", "errors", "settings"},
-    "recorder": {"store", "run", "events", "errors", "settings", "credentials"},
-    "client": {"store", "logdir", "run", "events", "errors", "settings", "credentials"},
-    "server": {"store", "run", "events", "errors", "settings"},
-    "cli": {"client", "credentials", "server", "recorder", "store", "run", "events", "errors", "settings"},
+    "store": {"run", "events", "objects", "errors", "settings"},
+    "recorder": {"store", "run", "events", "objects", "errors", "settings", "credentials"},
+    "client": {"store", "logdir", "run", "events", "objects", "errors", "settings", "credentials"},
+    "server": {"store", "run", "events", "objects", "errors", "settings"},
+    "sync": {"recorder", "store", "run", "events", "objects", "errors", "settings", "credentials"},
+    "cli": {
+        "sync",
+        "client",
+        "credentials",
+        "server",
+        "recorder",
+        "store",
+        "run",
+        "events",
+        "errors",
+        "settings",
+    },
 }
 HEAVY = (
     "numpy",

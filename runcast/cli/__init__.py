@@ -14,7 +14,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0, 1 for what cannot be done, 2 for what cannot be understood.
+    """Run a command and return its exit code: 0, 1 for what cannot be done, 2 for what cannot be understood, or a command's own.
 
     An error is one line on stderr. `arguments` are those of the process if None.
     """
@@ -27,8 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A file name or a config may hold what is no text, and a terminal may know fewer letters.
         sys.stdout.reconfigure(errors="replace")
     try:
-        runcast.main(arguments, prog_name="runcast", standalone_mode=False)
+        code = runcast.main(arguments, prog_name="runcast", standalone_mode=False)
         sys.stdout.flush()
+        return code if isinstance(code, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
     except click.UsageError as error:

@@ -155,7 +155,7 @@ def serve(
             listening,
             root_path=root_path,
             trusted_proxies=trusted_proxies,
-            started=lambda: _welcome(here, store, access),
+            started=lambda: _welcome(here, _kept_in(store, database, files), access),
         )
 
 
@@ -183,13 +183,19 @@ def _address(host: str, port: int, root_path: str) -> str:
     return f"http://{f'[{name}]' if ':' in name else name}:{port}{root_path}"
 
 
-def _welcome(address: str, store: LocalStore, access: Access) -> None:
+def _kept_in(store: LocalStore, database: str | None, files: str | None) -> str:
+    """Say where runs are kept, without the secrets that an address may have."""
+    place = str(store.root) if files is None else files.partition("?")[0]
+    return place if database is None else f"{place}, indexed in {store.database.backend.place},"
+
+
+def _welcome(address: str, kept_in: str, access: Access) -> None:
     """Print where the server is, and how to make the first account where there is none."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
-    console.print(Text.assemble("runcast serves ", (str(store.root), "dim"), " at ", (address, "bold cyan")))
+    console.print(Text.assemble("runcast serves ", (kept_in, "dim"), " at ", (address, "bold cyan")))
     if not access.users.any():
         link = f"{address}/setup#{access.users.setup_link()}"
         console.print(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from runcast.run.record import RunRecord
+    from runcast.settings import Settings
     from runcast.store.local import LocalStore
+    from runcast.sync.stores import Destination
 
 __all__ = ["COMMANDS"]
 
@@ -56,19 +57,141 @@ def logout(url: str) -> None:
 
 
 @click.command()
-@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@click.argument("what", metavar="[PATH|URL|RUN]...", nargs=-1)
+@click.option("-p", "--project", metavar="P", help="The project of the runs that logs become.")
+@click.option("-n", "--name", metavar="N", help="The name of the run that logs become; for one run.")
+@click.option(
+    "--id",
+    "run_id",
+    metavar="ID",
+    help="The id of the run that logs become, new or there already; for one run.",
+)
 @click.option(
     "--to",
-    metavar="URL",
-    help="The server; without it, the one that each run was meant for, else the setting's.",
+    metavar="STORE",
+    help="A server, or another folder of runs; without it, the setting's server, else the runs of this machine.",
 )
-@click.option("--all", "everything", is_flag=True, help="Also runs that were meant to stay here.")
-@click.pass_obj
-def sync(place: Path | None, runs: tuple[str, ...], to: str | None, *, everything: bool) -> None:
-    """Bring runs of this machine to a server: the given ones, or all that were meant for one and are not (wholly) there.
+@click.option("--one-run", is_flag=True, help="All that is found becomes one run.")
+@click.option("--run-per-dir", is_flag=True, help="Each folder with event files becomes a run.")
+@click.option(
+    "--include",
+    metavar="GLOB",
+    multiple=True,
+    help="Only files, or files in folders, that match; several: any of them.",
+)
+@click.option("--exclude", metavar="GLOB", multiple=True, help="No files, nor files in folders, that match.")
+@click.option("--dry-run", is_flag=True, help="Only say what would become which run.")
+@click.option(
+    "-j", "--jobs", metavar="N", type=click.IntRange(min=1), help="Processes at work (default: what fits)."
+)
+@click.option("--watch", is_flag=True, help="Go on bringing what is new, until interrupted.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Without PATH: also runs that were meant to stay here."
+)
+@click.pass_context
+def sync(
+    context: click.Context,
+    what: tuple[str, ...],
+    project: str | None,
+    name: str | None,
+    run_id: str | None,
+    to: str | None,
+    *,
+    one_run: bool,
+    run_per_dir: bool,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    dry_run: bool,
+    jobs: int | None,
+    watch: bool,
+    as_json: bool,
+    everything: bool,
+) -> None:
+    """Bring to a store what is not there yet: logs that were written without runcast, or runs of this machine.
 
-    What a server has already is not sent again.
+    PATH and URL are TensorBoard logs: folders, event files, archives. They become runs, here or on a server; again, and what is new
+    in them is added to the same runs. Without them, runs of this machine (RUN, or all that were meant for a server and are not wholly
+    there) are brought to their server. Nothing is sent or written twice.
     """
+    from runcast.sync.find import is_location
+
+    place: Path | None = context.obj
+    logs = [each for each in what if is_location(each)]
+    if not logs:
+        options: dict[str, Any] = {
+            "--project": project,
+            "--name": name,
+            "--id": run_id,
+            "--one-run": one_run,
+            "--run-per-dir": run_per_dir,
+        }
+        options |= {
+            "--include": include,
+            "--exclude": exclude,
+            "--dry-run": dry_run,
+            "--jobs": jobs,
+            "--watch": watch,
+            "--json": as_json,
+        }
+        if given := next((option for option, value in options.items() if value), None):
+            raise click.UsageError(
+                f"{given} is for logs: name a folder, an event file or an archive{_not_there(what)}"
+            )
+        _bring_runs(place, what, to, everything=everything)
+        return
+    if len(logs) < len(what):
+        run = next(each for each in what if each not in logs)
+        raise click.UsageError(
+            f"{run}: there is no such file or folder; runs of this machine are brought by themselves, without paths"
+        )
+    if one_run and run_per_dir:
+        raise click.UsageError("--one-run and --run-per-dir exclude each other")
+    if watch and dry_run:
+        raise click.UsageError("--watch and --dry-run exclude each other")
+    if everything:
+        raise click.UsageError("--all is for runs of this machine, not for logs")
+    from runcast.cli.bringing import Wishes, bring
+    from runcast.settings import load_settings
+    from runcast.sync.transfer import Terms
+
+    settings = load_settings(project=project, name=name, id=run_id)
+    wishes = Wishes(
+        "one" if one_run else "folder" if run_per_dir else "auto",
+        include,
+        exclude,
+        dry_run,
+        jobs,
+        as_json,
+        watch,
+    )
+    terms = Terms(
+        settings.project if project else None,
+        settings.project or Path.cwd().name or "uncategorized",
+        settings.name if name else None,
+        settings.id if run_id else None,
+    )
+    context.exit(bring(logs, _destination_of_logs(place, to, settings), terms, wishes))
+
+
+def _not_there(what: tuple[str, ...]) -> str:
+    return f"; {what[0]!r} is none" if what else ""
+
+
+def _destination_of_logs(place: Path | None, to: str | None, settings: Settings) -> Destination:
+    """Return where logs go: what was named, else the setting's server, else this machine's runs."""
+    from runcast.settings import server_url
+    from runcast.sync.stores import Destination
+
+    if to is not None and "://" not in to:
+        return Destination(folder=Path(to).expanduser().absolute())
+    if to is not None or (settings.to and place is None):
+        return Destination(url=server_url(to) if to is not None else settings.to)
+    return Destination(folder=place.expanduser().absolute() if place is not None else settings.dir)
+
+
+def _bring_runs(place: Path | None, runs: tuple[str, ...], to: str | None, *, everything: bool) -> None:
+    """Bring runs of this machine to a server: the given ones, or all that were meant for one and are not (wholly) there."""
     from runcast.cli.commands import open_local
     from runcast.cli.find import find_run
     from runcast.errors import RunNotFound

@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from runcast.errors import FileReplaced, ServerUnreachable, StoreError
+from runcast.objects import ObjectGone
 from runcast.store.paths import FilePath
-from runcast.store.places.objects import ObjectGone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

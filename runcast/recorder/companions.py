@@ -16,7 +16,7 @@ from runcast.events.discover import PROJECTOR_CONFIG, find_files, is_companion
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["beside", "named_by"]
+__all__ = ["LONGEST_CONFIG", "beside", "named_by", "named_in"]
 
 PROFILES = os.path.join("plugins", "profile")
 
@@ -25,6 +25,7 @@ _NAMED = re.compile(
 )
 
 LONGEST_CONFIG = 4 << 20
+"""Bytes of a projector's configuration that are read."""
 
 
 def beside(folder: str) -> Iterator[tuple[str, str]]:
@@ -58,11 +59,17 @@ def named_by(config: str) -> Iterator[tuple[str, str]]:
             text = file.read(LONGEST_CONFIG)
     except OSError:
         return
-    for kind, quoted in _NAMED.findall(text):
-        path = os.path.normpath(os.path.join(folder, re.sub(r"\\(.)", r"\1", quoted)))
+    for kind, name in named_in(text):
+        path = os.path.normpath(os.path.join(folder, name))
         place = os.path.relpath(path, folder)
         if place.startswith(os.pardir) or os.path.isabs(place):  # noqa: PTH117
             continue
         found = glob.glob(f"{glob.escape(path)}.*") if kind == "model_checkpoint_path" else [path]  # noqa: PTH207
         for each in found:
             yield each, Path(os.path.relpath(each, folder)).as_posix()
+
+
+def named_in(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what a projector's configuration names: the field, such as `tensor_path`, and the path as it stands there."""
+    for kind, quoted in _NAMED.findall(text):
+        yield kind, re.sub(r"\\(.)", r"\1", quoted)

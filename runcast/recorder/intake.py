@@ -34,7 +34,7 @@ __all__ = ["Intake"]
 DISCOVERY = 1.0
 """Seconds between looks for new files, at least."""
 
-DISCOVERY_TIME, DISCOVERY_WORK = 0.05, 0.005
+DISCOVERY_TIME, DISCOVERY_WORK = 0.05, 0.0025
 """The parts of the time, and of a core, that looking for new files may take: where it takes long it is done less often."""
 
 SLOWEST_DISCOVERY = 30.0

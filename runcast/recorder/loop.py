@@ -45,7 +45,7 @@ BUSY, IDLE = 0.2, 1.0
 SPARING = 1 / 30
 """The part of a core that looks may take where many files grow, so that recording does not take one from the training…"""
 
-FRESH, SHARE = 0.45, 1 / 20
+FRESH, SHARE = 0.45, 1 / 22
 """… unless they would be further apart than this, in seconds: before that, they may take this part of a core…"""
 
 LONGEST_REST = 1.0

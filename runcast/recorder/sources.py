@@ -13,7 +13,7 @@ from runcast.events.discover import find_files, is_companion, is_event_file
 from runcast.recorder.companions import beside, named_by
 from runcast.recorder.pump import Pump
 from runcast.run.record import FILES_DIR, OWN_ROOT
-from runcast.store.paths import FilePath
+from runcast.store.paths import FilePath, placed
 from runcast.store.protocol import OLDER, FileRecord
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ HOLD = 2.0
 
 CLOCK_TICK = 0.01
 """Seconds by which a file's time may lie before that of the moment it was written: file systems use a coarser clock."""
-
-_UNPLACEABLE = re.compile(r'[\x00-\x1f\\:*?"<>|]' if os.name == "nt" else r"[\x00-\x1f\\]")
 
 
 @dataclass
@@ -106,7 +104,7 @@ class Sources:
         for found in find_files(self.folder / OWN_ROOT):
             if is_event_file(found.name):
                 self._add(
-                    str(found.path), _join(OWN_ROOT, found.source, found.name), save=True, in_place=True
+                    str(found.path), placed(OWN_ROOT, found.source, found.name), save=True, in_place=True
                 )
 
     def succeed(self, pump: Pump) -> Pump:
@@ -140,7 +138,7 @@ class Sources:
                 yield FileRecord(path=path, size=0, source_path=path, state=place.state, why=place.why)
 
     def _add_writer(self, writer: Writer) -> None:
-        path = _join("files", writer.root, writer.source, Path(writer.path).name)
+        path = placed("files", writer.root, writer.source, Path(writer.path).name)
         if "://" in writer.path:
             why = "not on a file system of this machine; only local files are recorded"
             self._ignored[path] = FileRecord(
@@ -174,7 +172,7 @@ class Sources:
         event_file = is_event_file(file.name)
         if not event_file and not watch.save:
             return
-        path = _join("files", watch.root, file.source, file.name)
+        path = placed("files", watch.root, file.source, file.name)
         companion = not event_file and is_companion(file.name, file.source)
         fresh = (
             real in self._recorded_before
@@ -208,7 +206,7 @@ class Sources:
         for folder, writer in folders.items():
             for path, place in beside(folder):
                 if self._is_new(path):
-                    self._accompany(path, _join("files", writer.root, writer.source, place))
+                    self._accompany(path, placed("files", writer.root, writer.source, place))
             try:
                 with os.scandir(folder) as scan:
                     found = [entry.path for entry in scan if self._is_new_graph(entry)]
@@ -216,13 +214,13 @@ class Sources:
                 continue
             for path in found:
                 name = os.path.basename(path)  # noqa: PTH119
-                self._add(path, _join("files", writer.root, writer.source, name), save=True)
+                self._add(path, placed("files", writer.root, writer.source, name), save=True)
 
     def _accompany(self, path: str, place: str) -> None:
         """Take in a companion; a projector configuration brings the files that it names, now or once it is written again."""
         self._companions.setdefault(path, place)
         for named, below in named_by(path):
-            self._companions.setdefault(named, _join(place.rpartition("/")[0], below))
+            self._companions.setdefault(named, placed(place.rpartition("/")[0], below))
 
     def _is_new_graph(self, entry: os.DirEntry[str]) -> bool:
         if not entry.name.endswith(".pbtxt") or is_companion(entry.name, ".") or not entry.is_file():
@@ -300,14 +298,6 @@ def _trouble(logdir: Path, errors: list[OSError]) -> tuple[str, str]:
 
 def _version(file: FoundFile) -> tuple[int, int, tuple[int, int]]:
     return file.size, file.mtime_ns, file.id
-
-
-def _join(*parts: str) -> str:
-    """Return a place in the run. Characters that cannot stand there (line ends, backslashes) become `_`."""
-    whole = [
-        _UNPLACEABLE.sub("_", piece) for part in parts for piece in part.split("/") if piece not in {"", "."}
-    ]
-    return "/".join("_" if piece == ".." else piece for piece in whole)
 
 
 _GENERATION = re.compile(r"~(\d+)$")

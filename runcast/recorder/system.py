@@ -224,10 +224,12 @@ class _ProcessTree:
             yield "cpu/process_percent", 100 * max(spent, 0.0) / seconds
 
     def _processes(self) -> list[psutil.Process]:
-        family = [self._top, *self._top.children(recursive=True)]
-        recorder = psutil.Process()
-        # The recorder is a child of the process that it measures, and must not measure itself and its TensorBoard.
-        if recorder in family[1:]:
-            left_out = {recorder, *recorder.children(recursive=True)}
-            family = [process for process in family if process not in left_out]
-        return family
+        # The recorder is a child of the process that it measures, and must not measure itself and its TensorBoard. Whose child each is
+        # follows from the first look: another would read every process of the machine again.
+        family = {process.pid: process for process in self._top.children(recursive=True)}
+        left_out = {psutil.Process().pid}
+        for process in family.values():  # parents first
+            with contextlib.suppress(psutil.Error):
+                if process.ppid() in left_out:
+                    left_out.add(process.pid)
+        return [self._top, *(process for pid, process in family.items() if pid not in left_out)]

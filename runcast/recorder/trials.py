@@ -30,11 +30,11 @@ class Trials:
     """The trials of one run; used by one thread. All of it is in the event files: a new recorder reads them again.
 
     Only whole sources are read again, and only those in which something was logged, so that a sweep of many trials, each of which
-    has a source of its own, costs each of them once.
+    has a source of its own, costs each of them once. Of a run that is `fresh`, nothing was in the store before.
     """
 
-    def __init__(self) -> None:
-        self._stale: set[Source] | None = None
+    def __init__(self, *, fresh: bool = False) -> None:
+        self._stale: set[Source] | None = set() if fresh else None
         self._said: dict[Source, list[Any]] = {}
         self._noted: dict[str, Any] = {}
 

@@ -15,7 +15,7 @@ from runcast.store.index import SourceIndex, read_spans
 from runcast.store.memory import FileMemory, Kept, SourceMemory
 from runcast.store.paths import FilePath
 from runcast.store.recent import Parts, latest, read_recent
-from runcast.store.rows import ADD_RECENT, DROP_RECENT, SET_FILE
+from runcast.store.rows import ADD_FILE, ADD_RECENT, DROP_RECENT, SET_FILE
 from runcast.store.supersession import Span
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FILE_AT", "Change", "fold_due"]
 
-MOST_GROUPS = 32
+MOST_GROUPS = 48
 """Groups of appends that are kept as they came: readers look into each of them."""
 
 MOST_POINTS = 50_000
@@ -70,6 +70,10 @@ class Change:
     def file(self, path: str) -> FileMemory:
         """Return a file of the run, made known if it was not."""
         known = self.memory.files.get(path)
+        if known is None and self.memory.numbers is not None:
+            known = self.memory.files[path] = self._new_file(
+                path, max((f.id for f in self.memory.files.values()), default=0)
+            )
         if known is None:
             row = self.connection.execute(FILE_AT, {"of_run": self._run, "of_path": path}).first()
             known = self.memory.files[path] = (
@@ -140,18 +144,27 @@ class Change:
         """Return the index of a folder; what it writes is gathered."""
         memory = self.memory.sources.get((root, source))
         if memory is None:
-            memory = SourceMemory(read_spans(self.connection, self._run, root, source))
+            numbers = self.memory.numbers
+            spans = {} if numbers is not None else read_spans(self.connection, self._run, root, source)
+            memory = SourceMemory(spans, numbers=numbers)
             self.memory.sources[root, source] = memory
         return SourceIndex(self.connection, self._run, root, source, self.rows, memory)
 
-    def _new_file(self, path: str) -> FileMemory:
+    def _new_file(self, path: str, last: int | None = None) -> FileMemory:
+        """Make a file known; `last` is the last number that one of the run has, None if it is to be looked up."""
         place = FilePath.parse(path)
-        last: int = self.connection.execute(_LAST_FILE, {"of_run": self._run}).scalar_one()
+        is_new_run = last is not None
+        if last is None:
+            last = self.connection.execute(_LAST_FILE, {"of_run": self._run}).scalar_one()
+        elif not place.is_whole:
+            self._source(place)  # so that it hears of the file
         new = FileMemory(last + 1, 0, 0, 0, 0, 0)
         words = {"sessions": "[]", "source_path": "", "source_size": 0, "state": "recording", "why": ""}
         row = {"run": self._run, "id": new.id, "path": path, "root": place.root, "source": place.source}
         zero = {"size": 0, "synced": 0, "unsynced_crc": 0, "records": 0, "skipped": 0}
-        self.connection.execute(schema.file.insert(), {**row, **words, **zero})
+        self.rows.add(ADD_FILE, [{**row, **words, **zero}])
+        if not is_new_run:
+            self.rows.flush()
         self.rows.numbered[self._run].files.append((new.id, path))
         if (source := self.memory.sources.get((place.root, place.source))) is not None:
             source.spans[new.id] = Span(new.id, path)

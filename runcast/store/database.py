@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sqlalchemy import bindparam, select
@@ -16,6 +16,7 @@ from runcast.store import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from sqlalchemy import ColumnElement, Connection, Engine
@@ -96,6 +97,8 @@ class Database:
     def __init__(self, backend: Backend, fill: Callable[[Connection], None]) -> None:
         """Open the database and bring its tables up to date; `fill` fills those that an older runcast did not have."""
         self.backend = backend
+        self.turns: AbstractContextManager[object] = nullcontext()
+        """What is entered around each transaction that writes: a lock of processes that work together, since SQLite lets them poll."""
         self._reading, self._writing = backend.create_engines()
         try:
             with self.read() as connection:
@@ -134,7 +137,7 @@ class Database:
 
         Existing runs are changed by `change`, which locks them.
         """
-        with self._explained("write"), self._writing.begin() as connection:
+        with self.turns, self._explained("write"), self._writing.begin() as connection:
             yield connection
 
     @contextmanager
@@ -144,7 +147,7 @@ class Database:
         All locks are taken here, in the order of the runs' ids: so transactions wait for each other, but never in a circle,
         and one that is refused its locks has changed nothing and is begun anew.
         """
-        with self._explained("write"), ExitStack() as opened:
+        with self.turns, self._explained("write"), ExitStack() as opened:
             connection, locked = self._locked(opened, sorted(runs))
             yield connection, locked
 

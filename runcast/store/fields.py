@@ -25,7 +25,23 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-__all__ = ["CONFIG", "SUMMARY", "Named", "element", "fill", "metric_names", "name_of", "refill", "text_key"]
+__all__ = [
+    "CONFIG",
+    "LABELS",
+    "PUT_FIELD",
+    "PUT_METRIC",
+    "SUMMARY",
+    "Named",
+    "element",
+    "field_rows",
+    "fill",
+    "metric_names",
+    "metric_rows",
+    "name_of",
+    "refill",
+    "said",
+    "text_key",
+]
 
 CONFIG = "config"
 SUMMARY = "summary"

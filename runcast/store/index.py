@@ -16,7 +16,7 @@ from runcast.store.bounds import Bounds
 from runcast.store.chunks import HEAD, Chunks, groups
 from runcast.store.columns import Columns
 from runcast.store.memory import PartMemory, SourceMemory
-from runcast.store.rows import ADD_SUMMARY, PUT_PART, SET_SPAN, Rows
+from runcast.store.rows import ADD_SERIES, ADD_SUMMARY, PUT_PART, SET_SPAN, Rows
 from runcast.store.supersession import Span, cut, purged, standing, succeeds
 
 if TYPE_CHECKING:
@@ -258,7 +258,8 @@ class SourceIndex:
     def _parts(self, file: int, series: list[int]) -> dict[int, PartMemory]:
         """Return the file's parts of those of the series that it has."""
         known = self._memory.parts
-        for group in groups([number for number in series if (file, number) not in known]):
+        unknown = [number for number in series if (file, number) not in known]
+        for group in groups(unknown if self._memory.numbers is None else []):
             wanted = {"of_run": self._run, "several": group, "of_file": file}
             for row in self._connection.execute(_PARTS_OF_FILE, wanted):
                 known[file, row.series] = PartMemory.from_row(row)
@@ -266,6 +267,8 @@ class SourceIndex:
 
     def _shared(self, file: int, series: list[int]) -> set[int]:
         """Return which of the series have points in other files too."""
+        if self._memory.numbers is not None:
+            return {number for other, number in self._memory.parts if other != file}.intersection(series)
         found: set[int] = set()
         if series:
             self._rows.flush()  # another file of this folder may just have been gathered
@@ -331,7 +334,8 @@ class SourceIndex:
     def _known(self, tags: list[str]) -> dict[tuple[str, str], int]:
         """Return the numbers of the tags' series, by (tag, plugin), the earliest of a tag first."""
         plugins = self._memory.plugins
-        for group in groups([tag for tag in tags if tag not in plugins]):
+        unknown = [tag for tag in tags if tag not in plugins]
+        for group in groups(unknown if self._memory.numbers is None else []):
             wanted = {"of_run": self._run, "of_root": self._root, "of_source": self._source, "tags": group}
             for row in self._connection.execute(_SERIES_OF_TAGS, wanted):
                 plugins.setdefault(row.tag, {})[row.plugin] = row.id
@@ -343,16 +347,22 @@ class SourceIndex:
         new = [key for key in keys if key not in known]
         if not new:
             return known
-        last = self._connection.scalar(select(func.max(_series.id)).where(_series.run == self._run)) or 0
+        given = self._memory.numbers
+        if given is None:
+            last = self._connection.scalar(select(func.max(_series.id)).where(_series.run == self._run)) or 0
+        else:
+            last, given.series = given.series, given.series + len(new)
         numbers = {key: number for number, key in enumerate(new, last + 1)}
         place = {"run": self._run, "root": self._root, "source": self._source}
-        self._connection.execute(
-            schema.series.insert(),
+        self._rows.add(
+            ADD_SERIES,
             [
                 {**place, "id": number, "tag": tag, "plugin": plugin}
                 for (tag, plugin), number in numbers.items()
             ],
         )
+        if given is None:
+            self._rows.flush()
         self._rows.numbered[self._run].series.extend(
             (number, self._root, self._source, *key) for key, number in numbers.items()
         )

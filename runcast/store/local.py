@@ -15,7 +15,8 @@ from runcast.store.paths import FilePath
 from runcast.store.places.folder import FolderFiles
 from runcast.store.protocol import Append, FileRecord, Points, RunQuery, SeriesRecord, SummaryRecord
 from runcast.store.sqlite import SQLite
-from runcast.store.writer import MEMORY, Writer
+from runcast.store.transactions import MEMORY
+from runcast.store.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +47,7 @@ class LocalStore:
     What survives. The bytes of an append are in the file before the index says so, in one transaction, so after the crash of
     a process the index claims nothing that is not there, and what the file has beyond the recorded size is written again,
     the same. The disk itself is waited for (fdatasync) before the commit, but for appends within a second of the file's last wait
-    or its first append (longer where so many files grow that waiting would take more than a fiftieth of the time): of those the
+    or its first append (longer where so many files grow that waiting would take more than a hundredth of the time): of those the
     index keeps a checksum. When a store first appends to a file, it compares: a file that is shorter than recorded, or whose
     unwaited-for end is not what was recorded (the machine crashed), is indexed anew from its bytes, and `append` answers the
     smaller size. Nothing else is trusted but what the index has committed.
@@ -54,7 +55,7 @@ class LocalStore:
     Appends that just go on are kept in the index as they came, and moved to where they stay every `MOST_GROUPS` appends, when
     the run ends, and when the next recorder takes over; whoever reads sees no difference.
 
-    With `files` (`s3://bucket/prefix`, see `places.objects.Objects`) the files are in a bucket instead: what is appended is in the
+    With `files` (`s3://bucket/prefix`, see `runcast.objects.Objects`) the files are in a bucket instead: what is appended is in the
     database first, and becomes objects later (see `places.bucket`). A server's store says `own_in_place=False`: files under
     `own/` come to it as all others do.
 
@@ -118,6 +119,17 @@ class LocalStore:
     def create(self, run: RunRecord) -> None:
         """See `Store.create`. Raises `RunNotFound` for a run that was deleted for good: it does not come back."""
         self._catalog.create(run)
+
+    def create_all(self, runs: Sequence[RunRecord]) -> Mapping[str, bool]:
+        """Make several runs known, in one transaction; return by id whether each is new. Those deleted for good are left out."""
+        return self._catalog.create_all(runs)
+
+    def note_all(self, notes: Mapping[str, tuple[Sequence[FileRecord], Facts]]) -> None:
+        """Describe files (see `describe`) and change facts (see `update`) of several runs in one transaction.
+
+        Runs that are not there are left out.
+        """
+        self._catalog.note_all(notes)
 
     def update(self, run: str, facts: Facts) -> None:
         """See `Store.update`. A heartbeat lets a run that was reported as crashed run again."""
@@ -240,7 +252,7 @@ class LocalStore:
 
     def describe(self, run: str, *files: FileRecord) -> None:
         """See `Store.describe`."""
-        self._writer.describe(run, files)
+        self._catalog.describe(run, files)
 
     def files(self, run: str) -> Sequence[FileRecord]:
         """See `Store.files`."""
@@ -289,8 +301,8 @@ class LocalStore:
         return Reindex(self._files, self._database, self._writer, self._clock)
 
     def _open_bucket(self, address: str) -> tuple[BucketFiles, Sealer]:
+        from runcast.objects import Objects
         from runcast.store.places.bucket import BucketFiles
-        from runcast.store.places.objects import Objects
         from runcast.store.places.sealing import Sealer
 
         files = BucketFiles(Objects(address), self._database, self._clock)

@@ -10,7 +10,7 @@ from runcast.store.bounds import Bounds
 if TYPE_CHECKING:
     from runcast.store.supersession import Span
 
-__all__ = ["FileMemory", "Kept", "Memories", "PartMemory", "RunMemory", "SourceMemory"]
+__all__ = ["FileMemory", "Kept", "Memories", "Numbers", "PartMemory", "RunMemory", "SourceMemory"]
 
 MOST_PARTS = 50_000
 """Parts that are remembered of one run; some 30 MB."""
@@ -58,6 +58,13 @@ class PartMemory:
 
 
 @dataclass(slots=True)
+class Numbers:
+    """The last number that a series of a run was given."""
+
+    series: int = 0
+
+
+@dataclass(slots=True)
 class SourceMemory:
     """The files and series of one (root, source): all spans, the tags and parts that were met."""
 
@@ -66,6 +73,8 @@ class SourceMemory:
     """The numbers of a tag's series, by plugin, the earliest first."""
     parts: dict[tuple[int, int], PartMemory] = field(default_factory=dict)
     """By (file, series)."""
+    numbers: Numbers | None = None
+    """The run's, where all tags and parts are known: there is nothing to be read of the source. None otherwise."""
 
 
 class Kept(NamedTuple):
@@ -87,6 +96,13 @@ class RunMemory:
     """None when it is not known."""
     names: dict[int, int | None] | None = None
     """The names of the series in the table `metric`; None when they are not known."""
+    numbers: Numbers | None = None
+    """Where all of the run is remembered, since it was made: there is nothing to be read of its files and series. None otherwise."""
+
+    @classmethod
+    def of_new(cls, mark: int) -> RunMemory:
+        """Return the memory of a run that was just made, and given this mark."""
+        return cls(mark, kept=Kept(), numbers=Numbers())
 
     @property
     def size(self) -> int:
@@ -101,6 +117,7 @@ class RunMemory:
             self.sources.clear()
             self.kept = None
             self.names = None
+            self.numbers = None
         self.mark = mark
 
 
@@ -117,6 +134,10 @@ class Memories:
         size, memory = self._runs.pop(run, (0, None))
         self._size -= size
         return RunMemory() if memory is None else memory
+
+    def of(self, run: str) -> RunMemory | None:
+        """Return what is remembered of a run, to be looked at."""
+        return self._runs.get(run, (0, None))[1]
 
     def keep(self, run: str, memory: RunMemory) -> None:
         """Remember it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import NamedTuple
 
@@ -9,10 +10,10 @@ from runcast.errors import StoreError
 from runcast.run.record import CONSOLE, OWN_ROOT
 from runcast.settings import RUN_ID
 
-__all__ = ["FilePath", "check_run_id"]
+__all__ = ["FilePath", "check_run_id", "placed"]
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\\]")
-
+_UNPLACEABLE = re.compile(r'[\x00-\x1f\\:*?"<>|]') if os.name == "nt" else _FORBIDDEN
 
 WHOLE_FOLDERS = frozenset({"code", "git", "saved"})
 """The folders of whole files, which are put; none of them is a root of series."""
@@ -67,6 +68,14 @@ class FilePath(NamedTuple):
     def grows(self) -> bool:
         """Say whether the file is written by appending to it, and not to be replaced."""
         return self.is_event_file or self.root == OWN_ROOT or self.is_console
+
+
+def placed(*parts: str) -> str:
+    """Return the place in a run that parts of paths name. Characters that cannot stand there (line ends, backslashes) become `_`."""
+    whole = [
+        _UNPLACEABLE.sub("_", piece) for part in parts for piece in part.split("/") if piece not in {"", "."}
+    ]
+    return "/".join("_" if piece == ".." else piece for piece in whole)
 
 
 def check_run_id(run: str) -> str:

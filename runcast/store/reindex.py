@@ -13,12 +13,12 @@ from runcast.events.decode import Decoder
 from runcast.run.record import OWN_ROOT
 from runcast.run.state import read_state
 from runcast.store import journal, schema
+from runcast.store.catalog import WORDS
 from runcast.store.fields import refill
 from runcast.store.files import PIECE
 from runcast.store.forward import Growth
 from runcast.store.paths import FilePath
 from runcast.store.upsert import Upsert
-from runcast.store.writer import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -77,6 +77,7 @@ class Reindex:
         self._files = files
         self._database = database
         self._writer = writer
+        self._transactions = writer.transactions
         self._clock = clock
         self._decoder = Decoder()
         self._recalled = False
@@ -121,7 +122,7 @@ class Reindex:
                     return Reindexed(
                         run, "purged", "it was deleted for good; what was left of it is deleted now"
                     )
-                with self._writer.changing(run) as change:
+                with self._transactions.changing(run) as change:
                     self._rebuild(change, run, row, said)
         except RunLocked as error:
             return Reindexed(run, "recording", str(error))

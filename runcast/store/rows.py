@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sqlalchemy import bindparam
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADD_CHUNK",
+    "ADD_FILE",
     "ADD_RECENT",
+    "ADD_SERIES",
     "ADD_SUMMARY",
     "ADD_TAIL",
     "DROP_CHUNKS",
@@ -25,6 +27,7 @@ __all__ = [
     "PUT_PART",
     "SET_FILE",
     "SET_SPAN",
+    "NotConnectedError",
     "Numbered",
     "Rows",
 ]
@@ -40,6 +43,8 @@ DROP_CHUNKS = schema.chunk.delete().where(
     _chunk.seq >= bindparam("from_seq"),
 )
 ADD_CHUNK = schema.chunk.insert()
+ADD_FILE = schema.file.insert()
+ADD_SERIES = schema.series.insert()
 ADD_SUMMARY = schema.summary.insert()
 DROP_RECENT = schema.recent.delete().where(schema.recent.c.run == bindparam("of_run"))
 ADD_RECENT = schema.recent.insert()
@@ -57,6 +62,8 @@ SET_FILE = (
 )
 
 _ORDER = (
+    ADD_FILE,
+    ADD_SERIES,
     DROP_CHUNKS,
     ADD_CHUNK,
     PUT_PART,
@@ -68,6 +75,17 @@ _ORDER = (
     ADD_TAIL,
 )
 """Merged chunks go before the one that takes their place comes; what is recent goes before numbers begin anew."""
+
+
+class NotConnectedError(Exception):
+    """What was to be worked out ahead of a transaction has to read the database."""
+
+
+class _Unconnected:
+    """Stands where there is no connection yet."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotConnectedError(name)
 
 
 class Numbered(NamedTuple):
@@ -89,6 +107,21 @@ class Rows:
         self._gathered: dict[Executable | Upsert, list[dict[str, Any]]] = {
             statement: [] for statement in _ORDER
         }
+
+    @classmethod
+    def ahead(cls) -> Rows:
+        """Return rows to be gathered before the transaction begins; whatever would have to read raises `NotConnectedError`."""
+        return cls(cast("Connection", _Unconnected()))
+
+    def take(self, others: Rows) -> None:
+        """Take up rows that were gathered ahead."""
+        for run, series in others.touched.items():
+            self.touched[run] |= series
+        for run, (files, several) in others.numbered.items():
+            self.numbered[run].files.extend(files)
+            self.numbered[run].series.extend(several)
+        for statement, rows in others._gathered.items():
+            self._gathered[statement] += rows
 
     def add(self, statement: Executable | Upsert, rows: Iterable[dict[str, Any]]) -> None:
         """Gather rows for one of this module's statements."""

@@ -5,50 +5,44 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from weakref import WeakValueDictionary
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import select
 
-from runcast.errors import RunNotFound, StoreError
+from runcast.errors import StoreError
 from runcast.events.decode import Decoder
-from runcast.store import journal, schema
+from runcast.store import schema
 from runcast.store.change import Change, fold_due
 from runcast.store.database import is_unreachable
 from runcast.store.files import PIECE
 from runcast.store.forward import Growth
 from runcast.store.history import read_file
-from runcast.store.memory import Memories
-from runcast.store.metrics import write_metrics
 from runcast.store.paths import FilePath
 from runcast.store.protocol import Appended, OffsetMismatch
-from runcast.store.rows import Rows
-from runcast.store.types import Real
+from runcast.store.rows import NotConnectedError, Rows
+from runcast.store.transactions import MEMORY, Transactions, not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from runcast.events.batch import Batch
     from runcast.store.database import Database
     from runcast.store.places import RunFiles
-    from runcast.store.protocol import Append, FileRecord
+    from runcast.store.protocol import Append
 
-__all__ = ["WORDS", "Writer", "not_found"]
+__all__ = ["Writer"]
 
 SYNC_INTERVAL = 1.0
 """Seconds for which a file's appends may share one wait for the disk, at least."""
 
-SYNC_SHARE = 0.02
+SYNC_SHARE = 0.01
 """The part of the time that may be spent on waiting for the disk, before the interval grows."""
 
 MOST_SYNCING = 0.05
 """Seconds that one group of appends may spend on waiting for the disk; files whose turn does not come are waited for with the next."""
-
-MEMORY = 64 << 20
-"""Bytes of what is remembered of runs: some thousand of 20 series each, or one of 50,000."""
 
 MOST_CURSORS = 100_000
 """Files that are remembered to have been compared with the disk."""
@@ -58,26 +52,6 @@ log = logging.getLogger(__name__)
 Answer: TypeAlias = "Appended | OffsetMismatch | StoreError"
 
 _run = schema.run.c
-_file = schema.file.c
-
-WORDS = select(_file.path, _file.source_path, _file.source_size, _file.state, _file.why).where(
-    _file.run == bindparam("of_run")
-)
-
-_pulse = schema.pulse.c
-_TOUCH = (
-    schema.pulse.update()
-    .where(_pulse.run.in_(bindparam("several", expanding=True)))
-    .values(
-        change=bindparam("new_change"),
-        heartbeat=func.coalesce(bindparam("alive", type_=Real), _pulse.heartbeat),
-    )
-)
-_DESCRIBE = (
-    schema.file.update()
-    .where(_file.run == bindparam("of_run"), _file.id == bindparam("of_file"))
-    .values({name: bindparam(f"new_{name}") for name in ("source_path", "source_size", "state", "why")})
-)
 
 
 @dataclass
@@ -118,22 +92,19 @@ class _Arrived(NamedTuple):
 
 
 class Writer:
-    """Appends to the files of runs; thread-safe. `clock` tells the time of a run's heartbeat.
-
-    It remembers what it has written of a run, and reads it again when anyone else has changed the run, or it failed itself.
-    """
+    """Appends to the files of runs; thread-safe. `clock` tells the time of a run's heartbeat, `memory` see `Transactions`."""
 
     def __init__(
         self, files: RunFiles, database: Database, clock: Callable[[], float], memory: int = MEMORY
     ) -> None:
+        self.transactions = Transactions(files, database, clock, memory)
         self._files = files
         self._database = database
         self._clock = clock
         self._decoder = Decoder()
-        self._lock = threading.RLock()
+        self._lock = self.transactions.lock
         self._putting: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictionary()
         self._cursors: dict[tuple[str, str], _Cursor] = {}
-        self._memories = Memories(memory)
         self._sync_cost = 0.0
         self._syncing = 0.0
 
@@ -185,76 +156,23 @@ class Writer:
             alone = self._putting.setdefault((run, path), threading.Lock())
         with alone:
             new = self._files.replace(run, path, data)
-            with self.changing(run, alive=self._clock()) as change:
+            with self.transactions.changing(run, alive=self._clock()) as change:
                 file = change.file(path)
                 file.size = file.synced = new.size
                 file.unsynced_crc = 0
                 change.write(file)
+                change.rows.flush()
                 new.note(change.connection, file.id)
                 self._cursors.pop((run, path), None)
             new.committed()
         return new.size
 
-    def describe(self, run: str, described: Sequence[FileRecord]) -> None:
-        """See `Store.describe`."""
-        for each in described:
-            FilePath.parse(each.path)
-        with self.changing(run) as change:
-            self._journal_words(change, run, described)
-            for each in described:
-                row = {"of_run": run, "of_file": change.file(each.path).id}
-                row |= {"new_source_path": each.source_path, "new_source_size": each.source_size}
-                change.connection.execute(_DESCRIBE, {**row, "new_state": each.state, "new_why": each.why})
-
-    def _journal_words(self, change: Change, run: str, described: Sequence[FileRecord]) -> None:
-        """Journal what became of sources, but for their sizes, which change all the time."""
-        known = {each.path: each for each in change.connection.execute(WORDS, {"of_run": run})}
-        said = {}
-        for each in described:
-            before = known.get(each.path)
-            words = (each.source_path, each.state, each.why)
-            if before is None or (before.source_path, before.state, before.why) != words:
-                said[each.path] = (each.source_path, each.source_size, each.state, each.why)
-        self._files.journal(change.connection, run, journal.described(said, self._clock()))
-
     def forget(self, run: str) -> None:
         """Forget a run that was deleted."""
         with self._lock:
-            self._memories.take(run)
+            self.transactions.forget(run)
             for key in [key for key in self._cursors if key[0] == run]:
                 del self._cursors[key]
-
-    @contextmanager
-    def changing(self, run: str, *, alive: float | None = None) -> Iterator[Change]:
-        """Open a transaction that changes the run, whose heartbeat was `alive`. Raises `RunNotFound`."""
-        with self.changing_several([run], alive=alive) as changes:
-            if run not in changes:
-                raise not_found(run)
-            yield changes[run]
-
-    @contextmanager
-    def changing_several(
-        self, runs: Sequence[str], *, alive: float | None = None
-    ) -> Iterator[Mapping[str, Change]]:
-        """Open a transaction that changes runs; those that are not there are left out."""
-        with self._lock:
-            memories = {run: self._memories.take(run) for run in runs}
-            with self._database.change(runs) as (connection, locked):
-                rows = Rows(connection)
-                for run, mark in locked.marks.items():
-                    memories[run].hold(mark)
-                changes = {run: Change(rows, run, memories[run]) for run in locked.marks}
-                yield changes
-                rows.flush()
-                for run, new in rows.numbered.items():
-                    self._files.journal(connection, run, journal.numbered(*new, self._clock()))
-                write_metrics(connection, rows.touched, memories)
-                if changes:
-                    touch = {"several": list(changes), "new_change": locked.mark, "alive": alive}
-                    connection.execute(_TOUCH, touch)
-            for run in changes:  # committed: it holds
-                memories[run].mark = locked.mark
-                self._memories.keep(run, memories[run])
 
     def _arrive_all(self, run: str, admitted: Sequence[_Admitted | Answer]) -> _Arrived:
         """Put the bytes of a run's appends in place."""
@@ -337,17 +255,43 @@ class Writer:
 
     def _index(self, arrived: Mapping[str, _Arrived]) -> None:
         """Index bytes that are in place, of those files that still have the size at which they were appended."""
-        with self.changing_several(list(arrived), alive=self._clock()) as changes:
+        try:
+            ahead = {run: self._gather_ahead(run, each) for run, each in arrived.items()}
+        except BaseException:
+            for run in arrived:  # what is remembered may say more than will be written
+                self.transactions.forget(run)
+            raise
+        with self.transactions.changing_several(list(arrived), alive=self._clock()) as changes:
             for run, each in arrived.items():
                 if run not in changes:
                     raise not_found(run)
-                self._grow(run, changes[run], each)
+                rows = ahead[run]
+                if rows is not None and changes[run].memory.numbers is not None:  # nobody else has changed it
+                    changes[run].rows.take(rows)
+                else:
+                    self._grow(run, changes[run], each)
             fold_due(changes.values())
         for each in arrived.values():
             for arrival in each.arrivals:
                 answer = each.answers[arrival.number]
                 assert not isinstance(answer, StoreError)
                 arrival.cursor.size = answer.size
+
+    def _gather_ahead(self, run: str, arrived: _Arrived) -> Rows | None:
+        """Work out the rows of a run that was just made, of which nothing has to be read: others can write meanwhile.
+
+        None where that is not possible.
+        """
+        memory = self.transactions.remembered(run)
+        if memory is None or memory.numbers is None or memory.files or memory.mark is None:
+            return None
+        rows = Rows.ahead()
+        try:
+            self._grow(run, Change(rows, run, memory), arrived)
+        except NotConnectedError:
+            self.transactions.made(run, memory.mark)
+            return None
+        return rows
 
     def _grow(self, run: str, change: Change, arrived: _Arrived) -> None:
         growths = []
@@ -393,10 +337,15 @@ class Writer:
                 place = FilePath.parse(path)
             except StoreError as error:
                 raise _Refused(error) from error
-            with self._database.read() as connection:
-                if connection.scalar(select(_run.id).where(_run.id == run)) is None:
-                    raise not_found(run)
-                row = read_file(connection, run, path)
+            memory = self.transactions.remembered(run)
+            row: Any = None
+            if memory is None or memory.numbers is None:  # otherwise all of it is remembered
+                with self._database.read() as connection:
+                    if connection.scalar(select(_run.id).where(_run.id == run)) is None:
+                        raise not_found(run)
+                    row = read_file(connection, run, path)
+            elif (known := memory.files.get(path)) is not None:
+                row = known
             found = _Cursor(place, 0 if row is None else row.size, time.monotonic())
             if row is not None and not self._files.is_intact(run, path, row):
                 found.size = self._rebuild(run, path, place, row)
@@ -409,7 +358,7 @@ class Writer:
         """Index a file anew from the bytes that are there; return how many of them can be trusted."""
         limit = self._files.size(run, path)
         size = 0 if place.is_event_file else min(limit, row.synced)
-        with self.changing(run) as change:
+        with self.transactions.changing(run) as change:
             file = change.file(path)
             file.size = file.synced = size
             file.unsynced_crc = file.records = file.skipped = 0
@@ -420,7 +369,7 @@ class Writer:
             batch = self._decoder.decode(data, size, skip=row.skipped > 0 and size + reach >= limit)
             if batch.stop > size:
                 taken = memoryview(data)[: batch.stop - size]
-                with self.changing(run, alive=self._clock()) as change:
+                with self.transactions.changing(run, alive=self._clock()) as change:
                     change.grow([Growth(file := change.file(path), place, taken, batch, synced=False)])
                 size = file.size
             elif size + reach >= limit:
@@ -435,8 +384,3 @@ class _Refused(Exception):
 
     def __init__(self, why: StoreError) -> None:
         self.why = why
-
-
-def not_found(run: str) -> RunNotFound:
-    """Return the error that says so."""
-    return RunNotFound(f"there is no run {run!r} in this store: `runcast runs` lists those that are")

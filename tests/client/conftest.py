@@ -36,7 +36,8 @@ from runcast.server.app import create_app
 from runcast.store.local import LocalStore
 root, host, port, database, files = sys.argv[1:]
 if files:  # what takes minutes otherwise
-    from runcast.store.places import objects, sealing
+    from runcast import objects
+    from runcast.store.places import sealing
     objects.TIMEOUT, objects.RETRIES = timedelta(seconds=1), 1
     sealing.SEGMENT, sealing.SWEEP, sealing.SLOWEST = 64 << 10, 0.2, 1.0
 store = LocalStore(Path(root), database=database or None, files=files or None, own_in_place=False)

@@ -16,11 +16,11 @@ from sqlalchemy import select
 from runcast.errors import SettingsError, StoreError
 from runcast.events.wire import sized
 from runcast.events.writer import _record
+from runcast.objects import ObjectGone, Objects
 from runcast.run.record import RunRecord, new_run_id
 from runcast.store import schema
 from runcast.store.local import LocalStore
 from runcast.store.places import bucket as bucket_module
-from runcast.store.places.objects import ObjectGone, Objects
 from runcast.store.places.sealing import QUIET, SEGMENT, Sealer
 from runcast.store.protocol import Facts, OffsetMismatch
 
@@ -250,8 +250,8 @@ def test_a_bucket_that_fails_stops_neither_appends_nor_reads_of_what_is_new(
 ):
     """While the bucket answers 500, or not at all, runs are recorded; what is only there is said to be out of reach; then all is well."""
     if status == 0:
-        monkeypatch.setattr("runcast.store.places.objects.TIMEOUT", timedelta(seconds=1.5))
-        monkeypatch.setattr("runcast.store.places.objects.RETRIES", 0)
+        monkeypatch.setattr("runcast.objects.TIMEOUT", timedelta(seconds=1.5))
+        monkeypatch.setattr("runcast.objects.RETRIES", 0)
         store._files.objects = Objects(s3.address(store._files.objects.address.rpartition("/")[2]))
     store.append(run, PATH, 0, b"old")
     store._sealer.sweep(everything=True)
@@ -345,7 +345,7 @@ def test_nobody_is_asked_who_we_are(address, variable, tmp_path):
     """Without credentials the error says which to set; no address of a cloud's machines is called."""
     keep = {"PATH", "PYTHONPATH", "SYSTEMROOT"}
     env = {name: value for name, value in os.environ.items() if name in keep} | {"HOME": str(tmp_path)}
-    code = f"from runcast.store.places.objects import Objects; Objects({address!r})"
+    code = f"from runcast.objects import Objects; Objects({address!r})"
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=30)
     assert f"SettingsError: nothing says who opens {address}: set {variable}" in done.stderr
 

@@ -14,6 +14,8 @@ from runcast.store.protocol import Append, Appended, OffsetMismatch
 
 PATH = "files/logs/x.tfevents"
 
+STEPS = 5 * change.MOST_GROUPS // 2
+
 pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 
 
@@ -22,8 +24,8 @@ def pieces(tmp_path):
     """An event file in pieces of a step of two tags each."""
     writer = EventWriter(tmp_path / "x.tfevents")
     sizes = [0]
-    for step in range(80):
-        writer.scalars({"loss": 1 / (step + 1), "accuracy": step / 80}, step, 100.0 + step)
+    for step in range(STEPS):
+        writer.scalars({"loss": 1 / (step + 1), "accuracy": step / STEPS}, step, 100.0 + step)
         sizes.append(writer.path.stat().st_size)
     writer.close()
     data = writer.path.read_bytes()
@@ -50,22 +52,23 @@ def test_runs_recorded_together_are_as_if_recorded_alone(store, new_run, runs, p
     for run in runs:
         found = store.series(run)
         assert [(each.tag, each.count, each.last, each.min, each.max) for each in found] == expected
-        assert store.points(run, "logs", ".", "loss").value.tolist() == [1 / step for step in range(1, 81)]
+        assert store.points(run, "logs", ".", "loss").value.tolist() == [1 / step for step in range(1, STEPS + 1)]
 
 
 def test_what_is_wrong_with_one_run_holds_up_no_other(store, runs, pieces, monkeypatch):
-    """A run that nobody made, an offset that is not the file's, and a run whose index cannot be written: the rest is committed."""
+    """A run that nobody made, an offset that is not the file's, and runs whose index cannot be written: the rest is committed."""
     (_, first), (at, second) = pieces[:2]
-    first_answers = store.append_runs({run: [Append(PATH, 0, first)] for run in runs})
+    new, broken = runs[:2], {runs[1], runs[3]}
+    first_answers = store.append_runs({run: [Append(PATH, 0, first)] for run in runs if run not in new})
     assert all(isinstance(answer, Appended) for (answer,) in first_answers.values())
     grow = change.Change.grow
 
     def fail(self, growths):
         grow(self, growths)
-        if self._run == runs[3]:
+        if self._run in broken:
             raise OverflowError("a number that no column holds")
 
-    appends = {run: [Append(PATH, at, second)] for run in runs}
+    appends = {run: [Append(PATH, 0, first) if run in new else Append(PATH, at, second)] for run in runs}
     appends[runs[2]] = [
         Append(PATH, 5, second),
         Append("files/../x", 0, b"x"),
@@ -77,14 +80,17 @@ def test_what_is_wrong_with_one_run_holds_up_no_other(store, runs, pieces, monke
         answers = store.append_runs(appends)
     assert [type(answer) for answer in answers["nobody"]] == [RunNotFound] * 2
     assert [type(answer) for answer in answers[runs[2]]] == [OffsetMismatch, StoreError, Appended]
-    (failed,) = answers[runs[3]]
-    assert isinstance(failed, StoreError)
-    assert "a number that no column holds" in str(failed)
-    fine = set(runs) - {runs[2], runs[3]}
-    assert {answer.size for run in fine for answer in answers[run]} == {at + len(second)}
-    ((again,),) = store.append_runs({runs[3]: [Append(PATH, at, second)]}).values()
-    assert again.size == at + len(second)
-    assert [series.count for series in store.series(runs[3])] == [2, 2]
+    for run in broken:
+        (failed,) = answers[run]
+        assert isinstance(failed, StoreError)
+        assert "a number that no column holds" in str(failed)
+    fine = set(runs) - {runs[2]} - broken
+    sizes = {run: at if run in new else at + len(second) for run in runs}
+    answers |= store.append_runs({run: appends[run] for run in broken})
+    for run in fine | broken:
+        (answer,) = answers[run]
+        assert (type(answer), answer.size) == (Appended, sizes[run])
+        assert [series.count for series in store.series(run)] == ([1, 1] if run in new else [2, 2])
 
 
 def test_runs_that_began_together_are_not_tidied_up_together(store, runs, pieces, monkeypatch):

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from runcast.errors import StoreError
+from runcast.objects import ObjectGone
 from runcast.server.access import Action, requires, run_in_path
 from runcast.server.api import schemas
 from runcast.server.api.operation import NOTHING, Body, header, operation
@@ -21,7 +22,6 @@ from runcast.server.ranges import Unsatisfiable, parse_range
 from runcast.server.service import service_of
 from runcast.store import wire
 from runcast.store.paths import FilePath
-from runcast.store.places.objects import ObjectGone
 from runcast.store.protocol import Append, FileRecord, OffsetMismatch
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import bindparam, func, select
 
 from runcast.errors import StoreError
+from runcast.objects import ObjectGone
 from runcast.store import schema
 from runcast.store.places import STORE_JOURNAL, Held
 from runcast.store.places.listing import (
@@ -32,7 +33,6 @@ from runcast.store.places.listing import (
     place_of,
     version_name,
 )
-from runcast.store.places.objects import ObjectGone
 from runcast.store.rows import ADD_TAIL
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from runcast.objects import Objects
     from runcast.store.database import Database
-    from runcast.store.places.objects import Objects
     from runcast.store.recent import Grown
     from runcast.store.rows import Rows
 

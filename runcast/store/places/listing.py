@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runcast.store.places.objects import Objects
+    from runcast.objects import Objects
 
 __all__ = [
     "RUNS",

@@ -9,16 +9,16 @@ import re
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from runcast.errors import MissingPackage, SettingsError, StoreError
+from runcast.errors import LogdirError, MissingPackage, SettingsError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-__all__ = ["SCHEMES", "ObjectGone", "Objects"]
+__all__ = ["SCHEMES", "Listed", "ObjectGone", "Objects", "check_address", "users_objects"]
 
 SCHEMES = {"s3": "S3", "gs": "Google Cloud Storage", "az": "Azure"}
 """What the address of a bucket begins with."""
@@ -54,11 +54,59 @@ _CREDENTIALS = {
 }  # fmt: skip
 """What says in the environment who we are. Without any of them obstore asks an address of the cloud's own machines."""
 
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "S3_ENDPOINT"),
+    "gs": (),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+"""What says in the environment where to find a cloud's interface somewhere else. `S3_ENDPOINT` is what the libraries heed that write
+event files to a bucket."""
+
+_STATUS = re.compile(r"status code: (\d{3})")
+
 _GOOGLE_LOGIN = Path(".config", "gcloud", "application_default_credentials.json")
+
+
+_AZURE_LOGIN = Path("~", ".azure", "azureProfile.json")
+"""What `az login` leaves."""
+
+
+class Listed(NamedTuple):
+    """An object as it is listed; its `version` is the bucket's (the ETag), and differs for other content."""
+
+    name: str
+    size: int
+    changed: float
+    version: str
 
 
 class ObjectGone(StoreError):
     """There is no such object."""
+
+
+def check_address(address: str) -> None:
+    """Raise `LogdirError` for what is no address of logs in a bucket, as users write it."""
+    parts = urlsplit(address)
+    if parts.scheme not in SCHEMES or not parts.netloc:
+        known = "s3://bucket/path, gs://bucket/path, az://account/container/path"
+        raise LogdirError(
+            f"{address}: logs cannot be read from there; write {known}, or a path on this machine"
+        )
+    if parts.scheme == "az" and not parts.path.strip("/"):
+        raise LogdirError(f"{address}: an account alone is no place; write az://account/container/path")
+
+
+def users_objects(address: str, *, timeout: timedelta | None = None) -> Objects:
+    """Return the objects at an address as users write it: Azure's account stands in it. Raises as `Objects` does."""
+    parts = urlsplit(address)
+    options = dict(parse_qsl(parts.query))
+    where = f"{parts.netloc}{parts.path}"
+    if parts.scheme == "az":
+        options["account_name"], where = parts.netloc, parts.path.strip("/")
+        if (key := os.environ.get("AZURE_STORAGE_KEY")) and "account_key" not in options:
+            options["account_key"] = key
+    given = f"{parts.scheme}://{where}" + (f"?{urlencode(options)}" if options else "")
+    return Objects(given, timeout=timeout)
 
 
 class Objects:
@@ -72,8 +120,8 @@ class Objects:
     `RETRY_TIMEOUT` at most.
     """
 
-    def __init__(self, address: str) -> None:
-        """Raises `SettingsError` for an address that cannot be one, or nobody to be, and `MissingPackage`."""
+    def __init__(self, address: str, *, timeout: timedelta | None = None) -> None:
+        """`timeout` is for one request. Raises `SettingsError` for an address that cannot be one, or nobody to be, and `MissingPackage`."""
         parts = urlsplit(address)
         if parts.scheme not in SCHEMES or not parts.netloc:
             known = ", ".join(f"{scheme}://bucket/prefix" for scheme in SCHEMES)
@@ -83,6 +131,7 @@ class Objects:
         options = dict(parse_qsl(parts.query))
         on_machine = options.pop("credentials", "") == "machine"
         self._prefix = parts.path.strip("/")
+        self._timeout = TIMEOUT if timeout is None else timeout
         self._store = self._open(parts.scheme, parts.netloc, options, on_machine=on_machine)
 
     def create(self, name: str, data: bytes) -> bool:
@@ -123,11 +172,22 @@ class Objects:
                 for each in several:
                     yield each["path"][len(self._prefix) :].lstrip("/"), each["size"]
 
-    def folders(self, folder: str) -> list[str]:
-        """Return the names of the folders within a folder, sorted."""
+    def listed(self, folder: str) -> Iterator[Listed]:
+        """Yield what there is to say of every object in a folder and the folders below, in no order."""
+        with self._explained("list", folder):
+            for several in self._obstore.list(self._store, self._key(folder), chunk_size=1000):
+                yield from map(self._listed, several)
+
+    def within(self, folder: str) -> tuple[list[Listed], list[str]]:
+        """Return the objects in a folder, without those in the folders below, and the names of these."""
         with self._explained("list", folder):
             found = self._obstore.list_with_delimiter(self._store, self._key(folder))
-        return sorted(each.rstrip("/").rpartition("/")[2] for each in found["common_prefixes"])
+        below = [each.rstrip("/").rpartition("/")[2] for each in found["common_prefixes"]]
+        return [self._listed(each) for each in found["objects"]], below
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders within a folder, sorted."""
+        return sorted(self.within(folder)[1])
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete objects; those that are not there are no error."""
@@ -141,21 +201,33 @@ class Objects:
                     for name in names:
                         self.delete([name])
 
+    def _listed(self, meta: Any) -> Listed:
+        changed = meta["last_modified"].timestamp()
+        name = meta["path"][len(self._prefix) :].lstrip("/")
+        return Listed(name, meta["size"], changed, meta.get("e_tag") or f"{changed:.3f}")
+
     def _key(self, name: str) -> str:
         return f"{self._prefix}/{name}" if self._prefix else name
 
     def _open(self, scheme: str, bucket: str, options: dict[str, str], *, on_machine: bool) -> Any:
         stores = self._obstore.store
-        if options.get("endpoint", "").startswith("http://"):
+        endpoint = options.get("endpoint") or next(filter(None, map(os.environ.get, _ENDPOINTS[scheme])), "")
+        if endpoint and "://" not in endpoint:  # as TensorFlow takes it
+            endpoint = f"{'http' if os.environ.get('S3_USE_HTTPS') == '0' else 'https'}://{endpoint}"
+        if endpoint:
+            options["endpoint"] = endpoint
+        if endpoint.startswith("http://"):
             options["allow_http"] = "true"
-        client: dict[str, Any] = {"timeout": TIMEOUT, "connect_timeout": CONNECT_TIMEOUT}
+        client: dict[str, Any] = {"timeout": self._timeout, "connect_timeout": CONNECT_TIMEOUT}
         if options.pop("allow_http", "false") == "true":
             client["allow_http"] = True
         retries = {"max_retries": RETRIES, "retry_timeout": RETRY_TIMEOUT}
         provider = None
         if not on_machine and not _knows_who(scheme, options):
-            if scheme == "s3" and os.environ.get("AWS_PROFILE"):
+            if scheme == "s3" and _has_profiles():
                 provider = self._profile()
+            elif scheme == "az" and _AZURE_LOGIN.expanduser().exists():
+                options["use_azure_cli"] = "true"
             else:
                 names = ", ".join(_CREDENTIALS[scheme][:2])
                 raise SettingsError(
@@ -175,7 +247,7 @@ class Objects:
             from obstore.auth.boto3 import Boto3CredentialProvider
         except ImportError as error:
             raise MissingPackage(
-                f"AWS_PROFILE is read with boto3, which is not installed: `pip install boto3` ({error})"
+                f"AWS profiles are read with boto3, which is not installed: `pip install boto3` ({error})"
             ) from error
         return Boto3CredentialProvider()
 
@@ -191,8 +263,14 @@ class Objects:
             if verb == "read" and isinstance(error, (FileNotFoundError, errors.NotFoundError)):
                 raise ObjectGone(f"{what}: there is no such object; somebody else has deleted it") from error
             advice = "check that the bucket is there and can be reached"
-            if isinstance(error, (errors.UnauthenticatedError, errors.PermissionDeniedError)):
+            status = _STATUS.search(str(error))
+            denied = status is not None and status[1] in {"401", "403"}
+            if denied or isinstance(error, (errors.UnauthenticatedError, errors.PermissionDeniedError)):
                 advice = "check the credentials and what they may do"
+            elif verb == "list" and (
+                isinstance(error, errors.NotFoundError) or (status is not None and status[1] == "404")
+            ):
+                advice = "there is no such bucket: check its name, and the account or the endpoint"
             raise StoreError(f"{what} ({_first_line(error)}): {advice}") from error
 
 
@@ -235,7 +313,7 @@ def _import_obstore() -> ModuleType:
         import obstore.store
     except ImportError as error:
         raise MissingPackage(
-            f"a bucket needs obstore, which is not installed: `pip install 'runcast[server]'` ({error})"
+            f"a bucket needs obstore, which is not installed: `pip install 'runcast[buckets]'` ({error})"
         ) from error
     return obstore
 
@@ -250,6 +328,14 @@ def _knows_who(scheme: str, options: dict[str, str]) -> bool:
         name in options
         for name in ("access_key_id", "account_key", "sas_key", "skip_signature", "service_account")
     )
+
+
+def _has_profiles() -> bool:
+    """Whether there are AWS profiles, as `aws configure` leaves them."""
+    if os.environ.get("AWS_PROFILE"):
+        return True
+    files = (("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config"))
+    return any(Path(os.environ.get(name) or Path.home() / ".aws" / file).exists() for name, file in files)
 
 
 def _first_line(error: BaseException) -> str:

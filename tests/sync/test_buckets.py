@@ -1,0 +1,119 @@
+"""Logs in buckets: on S3, Google Cloud Storage and Azure, as far as their doubles go."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from runcast.objects import Objects
+from runcast.store.protocol import RunQuery
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def users_address(bucket, prefix: str) -> str:
+    """What a user writes: Azure's account stands in the path."""
+    parts = urlsplit(bucket.address(prefix))
+    if parts.scheme != "az":
+        return parts.geturl()
+    query = "&".join(each for each in parts.query.split("&") if not each.startswith("account_name="))
+    return f"az://devstoreaccount1/{parts.netloc}{parts.path}?{query}"
+
+
+@pytest.fixture(params=["s3", "gcs", "azure"])
+def bucket(request: pytest.FixtureRequest):
+    """A bucket of each cloud."""
+    return request.getfixturevalue(request.param)
+
+
+def test_logs_in_a_bucket(sync, bucket, tmp_path: Path, write) -> None:
+    """What is a run, what is kept and what is new is found in a bucket as in a folder; the files' bytes arrive."""
+    prefix = uuid.uuid4().hex[:12]
+    objects = Objects(bucket.address(prefix))
+    first = write(tmp_path / "events.out.tfevents.1690000000.lab.1.0", 200)
+    objects.put("exp/train/" + first.name, first)
+    objects.put("exp/validation/events.out.tfevents.1690000001.lab.1.1", write(tmp_path / "second", 10))
+    objects.put("exp/train/plugins/profile/1/lab.xplane.pb", b"a trace")
+    objects.put("exp/train/projector_config.pbtxt", b'embeddings { tensor_path: "v.tsv" }')
+    objects.put("exp/train/v.tsv", b"1\t2")
+    objects.put("exp/checkpoint.pt", b"x" * 1000)
+    objects.put("other/events.out.tfevents.1690000002.lab.2.0", first)
+    address = users_address(bucket, prefix)
+    assert sync.outcomes(address) == {"exp": ("new", 212), "other": ("new", 201)}
+    assert sync.outcomes(address) == {"exp": ("unchanged", 0), "other": ("unchanged", 0)}
+    objects.put("exp/train/" + first.name, write(first, 100, first=200))
+    objects.put("exp/train/v.tsv", b"1\t3")
+    assert sync.outcomes(address) == {"exp": ("grown", 100), "other": ("unchanged", 0)}
+    with sync.store() as store:
+        run = next(run for run in store.runs(RunQuery()) if run.name == "exp")
+        files = {file.path: file for file in store.files(run.id)}
+        assert set(files) == {
+            f"files/exp/train/{first.name}",
+            "files/exp/validation/events.out.tfevents.1690000001.lab.1.1",
+            "files/exp/train/plugins/profile/1/lab.xplane.pb",
+            "files/exp/train/projector_config.pbtxt",
+            "files/exp/train/v.tsv",
+        }
+        assert store.read(run.id, f"files/exp/train/{first.name}", 0, 1 << 30) == first.read_bytes()
+        assert store.read(run.id, "files/exp/train/v.tsv", 0, 10) == b"1\t3"
+        assert files["files/exp/train/v.tsv"].source_path.endswith(f"{prefix}/exp/train/v.tsv")
+        assert (run.created, run.facts["host"], run.ended) == (1690000000, "lab", 1.7e9 + 299)
+    jobs = 2 if address.startswith("s3") else 1
+    code, _, err = sync(address, "--run-per-dir", "--jobs", jobs, "--exclude", "other")
+    assert (code, err) == (0, "")
+    code, _, err = sync(users_address(bucket, "nothing-here"))
+    assert code == 1
+    assert "in 0 objects; none holds a file" in err
+
+
+def test_what_is_wrong_with_a_bucket(sync, s3, azure, tmp_path: Path, write, monkeypatch) -> None:
+    """No such bucket, wrong credentials, none at all, a server that is away, an address that is none: a line each; the rest goes on."""
+    good = write(tmp_path / "logs" / "events.out.tfevents.1690000000.lab.1.0", 5).parent
+    missing = s3.address("x").replace("runcasttests", "nosuchbucket")
+    code, out, err = sync(missing, good)
+    assert code == 3
+    assert "1 new" in out
+    assert err.startswith("s3://nosuchbucket/x")
+    assert err.count("\n") == 1
+    assert "there is no such bucket" in err
+    wrong = f"{users_address(azure, 'x')}&account_key=d3Jvbmc="
+    code, _, err = sync(wrong)
+    assert code == 1
+    assert "check the credentials" in err
+    with s3.failing(403):
+        code, _, err = sync(s3.address("x"))
+    assert code == 1
+    assert "check the credentials" in err
+    code, _, err = sync("s3://runcasttests/x?endpoint=http://127.0.0.1:1&region=us-east-1")
+    assert code == 1
+    assert "can be reached" in err
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    code, _, err = sync(s3.address("x"))
+    assert code == 1
+    assert "nothing says who opens s3://runcasttests/x: set AWS_ACCESS_KEY_ID" in err
+    (tmp_path / "profiles").write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "profiles"))
+    code, _, err = sync(s3.address("never-used"))
+    assert (code, "in 0 objects" in err) == (1, True)
+    # Azure's own command is asked where somebody is logged in with it.
+    (tmp_path / ".azure").mkdir()
+    (tmp_path / ".azure" / "azureProfile.json").write_text("{}")
+    (tmp_path / "az").write_text('#!/bin/sh\necho "$@" > "$HOME/asked"\nexit 1\n')
+    (tmp_path / "az").chmod(0o755)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_KEY")
+    assert sync(users_address(azure, "x"))[0] == 1
+    assert "get-access-token" in (tmp_path / "asked").read_text()
+    for address in ("ftp://host/x", "az://account", "hdfs://x/y"):
+        code, _, err = sync(address)
+        assert code == 1
+        assert "az://account/container/path" in err
