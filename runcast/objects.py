@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-__all__ = ["SCHEMES", "Listed", "ObjectGone", "Objects", "check_address", "users_objects"]
+__all__ = ["SCHEMES", "Listed", "ObjectGone", "Objects", "check_address", "is_bucket", "users_objects"]
 
 SCHEMES = {"s3": "S3", "gs": "Google Cloud Storage", "az": "Azure"}
 """What the address of a bucket begins with."""
@@ -84,6 +84,11 @@ class ObjectGone(StoreError):
     """There is no such object."""
 
 
+def is_bucket(address: str) -> bool:
+    """Say whether an address is one of a bucket."""
+    return urlsplit(address).scheme in SCHEMES
+
+
 def check_address(address: str) -> None:
     """Raise `LogdirError` for what is no address of logs in a bucket, as users write it."""
     parts = urlsplit(address)
@@ -96,8 +101,8 @@ def check_address(address: str) -> None:
         raise LogdirError(f"{address}: an account alone is no place; write az://account/container/path")
 
 
-def users_objects(address: str, *, timeout: timedelta | None = None) -> Objects:
-    """Return the objects at an address as users write it: Azure's account stands in it. Raises as `Objects` does."""
+def users_objects(address: str, *, timeout: timedelta | None = None, or_machine: bool = False) -> Objects:
+    """Return the objects at an address as users write it: Azure's account stands in it. See `Objects`, and what that raises."""
     parts = urlsplit(address)
     options = dict(parse_qsl(parts.query))
     where = f"{parts.netloc}{parts.path}"
@@ -106,7 +111,7 @@ def users_objects(address: str, *, timeout: timedelta | None = None) -> Objects:
         if (key := os.environ.get("AZURE_STORAGE_KEY")) and "account_key" not in options:
             options["account_key"] = key
     given = f"{parts.scheme}://{where}" + (f"?{urlencode(options)}" if options else "")
-    return Objects(given, timeout=timeout)
+    return Objects(given, timeout=timeout, or_machine=or_machine)
 
 
 class Objects:
@@ -120,8 +125,11 @@ class Objects:
     `RETRY_TIMEOUT` at most.
     """
 
-    def __init__(self, address: str, *, timeout: timedelta | None = None) -> None:
-        """`timeout` is for one request. Raises `SettingsError` for an address that cannot be one, or nobody to be, and `MissingPackage`."""
+    def __init__(self, address: str, *, timeout: timedelta | None = None, or_machine: bool = False) -> None:
+        """`timeout` is for one request. With `or_machine`, the machine is asked for its role where nothing says who we are.
+
+        Raises `SettingsError` for an address that cannot be one, or nobody to be, and `MissingPackage`.
+        """
         parts = urlsplit(address)
         if parts.scheme not in SCHEMES or not parts.netloc:
             known = ", ".join(f"{scheme}://bucket/prefix" for scheme in SCHEMES)
@@ -130,6 +138,7 @@ class Objects:
         self._obstore = _import_obstore()
         options = dict(parse_qsl(parts.query))
         on_machine = options.pop("credentials", "") == "machine"
+        self._or_machine = or_machine
         self._prefix = parts.path.strip("/")
         self._timeout = TIMEOUT if timeout is None else timeout
         self._store = self._open(parts.scheme, parts.netloc, options, on_machine=on_machine)
@@ -228,7 +237,7 @@ class Objects:
                 provider = self._profile()
             elif scheme == "az" and _AZURE_LOGIN.expanduser().exists():
                 options["use_azure_cli"] = "true"
-            else:
+            elif not self._or_machine:
                 names = ", ".join(_CREDENTIALS[scheme][:2])
                 raise SettingsError(
                     f"nothing says who opens {self.address}: set {names} or another of the cloud's variables, or add "

@@ -75,9 +75,9 @@ def subscribe(callback: Callable[[WriterNotice], None]) -> Callable[[], None]:
     return unsubscribe
 
 
-def flush_all(timeout: float) -> bool:
-    """Flush all writers but those on buckets, and wait at most `timeout` seconds for it; whether that was enough."""
-    return _flusher.flush_all(timeout)
+def flush_all(timeout: float, *, remote: bool = False) -> bool:
+    """Flush all writers (those on buckets only if `remote`), and wait at most `timeout` seconds for it; whether that was enough."""
+    return _flusher.flush_all(timeout, remote=remote)
 
 
 def _before_fork() -> None:

@@ -56,6 +56,7 @@ class Flusher:
         self._stopped = False
         self._asked = 0
         self._answered = 0
+        self._asked_remote = False
         self._deadline = 0.0
         self._poked = False
         self._remote_due = 0.0
@@ -68,8 +69,8 @@ class Flusher:
                 self._start()
                 self._changed.notify_all()
 
-    def flush_all(self, timeout: float) -> bool:
-        """Flush every writer but those on buckets, after all that was logged so far has reached its file's buffer.
+    def flush_all(self, timeout: float, *, remote: bool = False) -> bool:
+        """Flush every writer, after all that was logged so far has reached its file's buffer; those on buckets only if `remote`, and last.
 
         Waits at most `timeout` seconds, even for a file system that hangs; whether all is flushed.
         """
@@ -81,11 +82,12 @@ class Flusher:
             if not self._stopped:
                 self._asked += 1
                 self._deadline = max(self._deadline, deadline)
+                self._asked_remote |= remote
                 ticket = self._asked
                 self._start()
                 self._changed.notify_all()
                 return self._changed.wait_for(lambda: self._answered >= ticket, timeout)
-        self._flush_now(deadline)  # at exit: no thread can be started any more
+        self._flush_now(deadline, remote=remote)  # at exit: no thread can be started any more
         return time.monotonic() < deadline
 
     def stop(self) -> None:
@@ -123,10 +125,11 @@ class Flusher:
                 if self._stopped:
                     return
                 ticket, deadline = self._asked, self._deadline
-                asked = ticket > self._answered
+                asked, remote = ticket > self._answered, self._asked_remote
+                self._asked_remote = False
                 self._poked = False
             if asked:
-                self._flush_now(deadline)
+                self._flush_now(deadline, remote=remote)
                 with self._changed:
                     self._answered = ticket
                     self._changed.notify_all()
@@ -159,10 +162,10 @@ class Flusher:
                 if target is not None and (remote or not known.is_remote) and _holds_back(known, target):
                     self._flush(known, target)
 
-    def _flush_now(self, deadline: float) -> None:
-        for known in self._writers():
+    def _flush_now(self, deadline: float, *, remote: bool) -> None:
+        for known in sorted(self._writers(), key=lambda known: known.is_remote):
             target = known.flushable()
-            if target is not None and not known.is_remote:
+            if target is not None and (remote or not known.is_remote):
                 try:
                     known.library.settle(target, deadline)
                 except Exception:

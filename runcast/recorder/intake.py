@@ -92,8 +92,10 @@ class Intake:
 
     @property
     def behind(self) -> bool:
-        """Whether something could not be recorded for the store's sake, and is to be tried again."""
-        return self.failing or bool(self._held) or (self._kept is not None and self._kept.behind)
+        """Whether something is still to be recorded: the store could not take it, or a bucket has not been read to its last."""
+        if self.failing or self._held or (self._kept is not None and self._kept.behind):
+            return True
+        return self._sources is not None and self._sources.behind
 
     def wait(self) -> float:
         """Return the seconds until the store is tried again; 0 while it works."""

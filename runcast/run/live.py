@@ -354,7 +354,7 @@ class Run(Namesakes):
         patience = self._finish_timeout if timeout is None else timeout
         deadline = time.monotonic() + patience
         if self._stop_capture is not None:
-            capture.flush_all(patience)
+            capture.flush_all(patience, remote=True)
         self.leave()
         with self._lock:
             self._log.close()
