@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-__all__ = ["SCHEMES", "Listed", "ObjectGone", "Objects", "check_address", "is_bucket", "users_objects"]
+__all__ = [
+    "SCHEMES",
+    "Address",
+    "Listed",
+    "ObjectGone",
+    "Objects",
+    "check_address",
+    "is_bucket",
+    "users_objects",
+]
 
 SCHEMES = {"s3": "S3", "gs": "Google Cloud Storage", "az": "Azure"}
 """What the address of a bucket begins with."""
@@ -78,6 +87,30 @@ class Listed(NamedTuple):
     size: int
     changed: float
     version: str
+
+
+class Address(NamedTuple):
+    """A user's address, taken apart: the bucket (with Azure's account before the container), options, and what is in it, with `/`."""
+
+    bucket: str
+    options: str
+    name: str
+
+    @classmethod
+    def of(cls, address: str) -> Address:
+        """Take an address apart."""
+        plain, _, options = address.partition("?")
+        scheme, _, rest = plain.partition("://")
+        bucket, _, name = rest.partition("/")
+        if scheme == "az":
+            container, _, name = name.strip("/").partition("/")
+            bucket = f"{bucket}/{container}"
+        return cls(f"{scheme}://{bucket}", options, name.strip("/"))
+
+    def opened(self, *, timeout: timedelta | None = None, or_machine: bool = False) -> Objects:
+        """Return the bucket's objects, all of them. See `Objects`, and what that raises."""
+        address = f"{self.bucket}?{self.options}" if self.options else self.bucket
+        return users_objects(address, timeout=timeout, or_machine=or_machine)
 
 
 class ObjectGone(StoreError):

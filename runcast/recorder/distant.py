@@ -6,9 +6,9 @@ import re
 import time
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
 
 from runcast.events.discover import is_event_file
+from runcast.objects import Address
 from runcast.recorder.follower import Follower
 from runcast.recorder.object_pump import ObjectPump
 from runcast.store.protocol import FileRecord
@@ -39,24 +39,6 @@ class FoundObject(NamedTuple):
     listed: Listed
 
 
-class _Place(NamedTuple):
-    """An address, taken apart: the bucket (with Azure's account before the container), options, and what is in it, with `/`."""
-
-    bucket: str
-    options: str
-    name: str
-
-    @classmethod
-    def of(cls, address: str) -> _Place:
-        plain, _, options = address.partition("?")
-        parts = urlsplit(plain)
-        bucket, name = parts.netloc, parts.path.strip("/")
-        if parts.scheme == "az":
-            container, _, name = name.partition("/")
-            bucket = f"{bucket}/{container}"
-        return cls(f"{parts.scheme}://{bucket}", options, name)
-
-
 class Distant:
     """The buckets of one run, one `Follower` each. Used by one thread, and never waits.
 
@@ -76,7 +58,7 @@ class Distant:
     def inside(self, watch: Watch) -> Iterator[tuple[FoundObject, bool]]:
         """Follow a declared logdir; yield what is known to be in it, and whether that was written since the run began."""
         label = watch.path.partition("?")[0].rstrip("/")
-        found = list(self._found(_Place.of(watch.path), label, deep=True))
+        found = list(self._found(Address.of(watch.path), label, deep=True))
         if found:
             self._empty.pop(label, None)
         elif label in self._first:
@@ -89,14 +71,14 @@ class Distant:
         That is what fits its name where that is a pattern, and whole files and graphs that are to be kept.
         """
         folder, _, name = writer.path.rpartition("/")
-        for found, fresh in self._found(_Place.of(folder), folder, deep=False):
+        for found, fresh in self._found(Address.of(folder), folder, deep=False):
             own = fnmatchcase(found.name, name) if is_event_file(found.name) else writer.save
             if fresh and own:
                 yield found
 
     def pump(self, origin: str, path: str, *, save: bool) -> ObjectPump:
         """Return a pump for the object at an address."""
-        place = _Place.of(origin)
+        place = Address.of(origin)
         follower = self._follower(place, declared=False)
         self._labels.setdefault(f"{place.bucket}/{place.name}".rpartition("/")[0], origin.rpartition("/")[0])
         pump = ObjectPump(origin, path, follower, place.name, save=save)
@@ -144,7 +126,7 @@ class Distant:
         for follower in self._followers.values():
             follower.end()
 
-    def _found(self, place: _Place, label: str, *, deep: bool) -> Iterator[tuple[FoundObject, bool]]:
+    def _found(self, place: Address, label: str, *, deep: bool) -> Iterator[tuple[FoundObject, bool]]:
         follower = self._follower(place, declared=deep)
         follower.watch(place.name, deep=deep)
         self._labels.setdefault(f"{place.bucket}/{place.name}".rstrip("/"), label)
@@ -165,12 +147,11 @@ class Distant:
         said = _BEGUN.search(listed.name)
         return listed.changed >= since or (said is not None and float(said[1]) >= since)
 
-    def _follower(self, place: _Place, *, declared: bool) -> Follower:
+    def _follower(self, place: Address, *, declared: bool) -> Follower:
         follower = self._followers.get(place.bucket)
         if follower is None:
-            address = f"{place.bucket}?{place.options}" if place.options else place.bucket
             # A writer of this machine has put something there: if nothing says who it is, the machine itself may.
-            follower = self._followers[place.bucket] = Follower(address, or_machine=not declared)
+            follower = self._followers[place.bucket] = Follower(place, or_machine=not declared)
             if self._give_up_at < float("inf"):
                 follower.hurry()
         return follower

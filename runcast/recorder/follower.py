@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from runcast.errors import RuncastError
 from runcast.events.discover import is_recorded
-from runcast.objects import users_objects
 
 if TYPE_CHECKING:
-    from runcast.objects import Listed, Objects
+    from runcast.objects import Address, Listed, Objects
 
 __all__ = ["Followed", "Follower", "Piece"]
 
@@ -103,11 +102,11 @@ class _Folder:
 class Follower:
     """Follows objects of one bucket; its methods are for one thread, and none of them waits or raises.
 
-    `address` is the bucket's, as users write it, with its options. With `or_machine`, the machine's own role in its cloud is taken
+    `address` is one in the bucket. With `or_machine`, the machine's own role in its cloud is taken
     where nothing else says who we are. The thread starts with the first folder, and ends when all has been read after `hurry`.
     """
 
-    def __init__(self, address: str, *, or_machine: bool = False) -> None:
+    def __init__(self, address: Address, *, or_machine: bool = False) -> None:
         self._address = address
         self._or_machine = or_machine
         self._objects: Objects | None = None
@@ -309,7 +308,7 @@ class Follower:
 
     def _opened(self) -> Objects:
         if self._objects is None:
-            self._objects = users_objects(self._address, timeout=TIMEOUT, or_machine=self._or_machine)
+            self._objects = self._address.opened(timeout=TIMEOUT, or_machine=self._or_machine)
         return self._objects
 
 
