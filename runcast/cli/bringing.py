@@ -75,7 +75,7 @@ def bring(given: Sequence[str], to: Destination, terms: Terms, wishes: Wishes) -
     if wishes.watch:
         return _watch(given, to, terms, wishes)
     with closing(_find(given, to, wishes)) as found:
-        runs = _planned(found, terms, wishes)
+        runs = _planned(found, to, terms, wishes)
         if wishes.dry_run:
             _show_plan(runs, found, as_json=wishes.as_json)
             return PARTLY if found.problems else 0
@@ -98,9 +98,8 @@ def _watch(given: Sequence[str], to: Destination, terms: Terms, wishes: Wishes) 
             try:
                 with closing(_find(given, to, wishes)) as found:
                     found.problems = [each for each in found.problems if str(each) not in said]
-                    runs = [
-                        run for run in _planned(found, terms, wishes) if whole.get(run.key) != run.version
-                    ]
+                    planned = _planned(found, to, terms, wishes)
+                    runs = [run for run in planned if whole.get(run.key) != run.version]
                     if runs or found.problems:
                         said.update(str(each) for each in found.problems)
                         code = _tell(_bring(runs, found, to, terms, wishes), runs, to, wishes, whole)
@@ -139,7 +138,7 @@ def _find(given: Sequence[str], to: Destination, wishes: Wishes) -> Found:
     return find(given, wishes.include, wishes.exclude, without=own)
 
 
-def _planned(found: Found, terms: Terms, wishes: Wishes) -> list[Planned]:
+def _planned(found: Found, to: Destination, terms: Terms, wishes: Wishes) -> list[Planned]:
     from runcast.sync.plan import plan
 
     runs = plan(found.at, wishes.layout)
@@ -148,6 +147,11 @@ def _planned(found: Found, terms: Terms, wishes: Wishes) -> list[Planned]:
         raise click.UsageError(
             f"{option} is for one run, but {len(runs)} were found: add --one-run, or name one of their folders"
         )
+    if wishes.layout == "auto" and terms.id is None and (store := to.opened_folder()) is not None:
+        from runcast.sync.known import recognise
+
+        with store:
+            return recognise(runs, store)
     return runs
 
 
@@ -254,8 +258,9 @@ def _show_plan(runs: Sequence[Planned], found: Found, *, as_json: bool) -> None:
             else "at a time unknown"
         )
         where = f" on {run.host}" if run.host else ""
+        known = f"; it is run {run.run}" if run.run else ""
         click.echo(
-            f"{run.name}: {count} file{'' if count == 1 else 's'}, {size(run.size)}, begun {begun}{where}"
+            f"{run.name}: {count} file{'' if count == 1 else 's'}, {size(run.size)}, begun {begun}{where}{known}"
         )
         rows = list(_rows(run))
         for number, (name, words) in enumerate(rows):
@@ -289,7 +294,7 @@ def _print_plan(runs: Sequence[Planned], found: Found) -> None:
     shape: dict[str, Any] = {
         "runs": [
             {
-                "id": run_id(run.key),
+                "id": run.run or run_id(run.key),
                 "name": run.name,
                 "created": run.created,
                 "host": run.host,

@@ -65,6 +65,8 @@ class Planned:
     """What is kept beside event files: graphs, profiler traces, what the projector shows."""
     created: float
     host: str
+    run: str = ""
+    """The run that has it already, where that is not told by the key (see `known`)."""
 
     @property
     def size(self) -> int:
@@ -275,7 +277,11 @@ def _planned(groups: Sequence[_Group], key: str, name: str) -> Planned:
 
 
 def _name(group: _Group) -> str:
-    return group.location.name if group.folder == "." else group.folder
+    if group.folder == ".":
+        return group.location.name
+    if "/" not in group.folder and may_be_part(group.folder):
+        return f"{group.location.name}/{group.folder}"  # a part says little without the training's name
+    return group.folder
 
 
 def _url(group: _Group) -> str:

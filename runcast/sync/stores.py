@@ -36,6 +36,14 @@ class Destination:
         assert self.folder is not None
         return LocalStore(self.folder)
 
+    def opened_folder(self) -> LocalStore | None:
+        """Open the store if it is a folder that holds one already: it can be looked through. Raises `StoreError`."""
+        from runcast.store.local import DATABASE, LocalStore
+
+        if self.folder is None or not (self.folder / DATABASE).exists():
+            return None
+        return LocalStore(self.folder)
+
     def run_address(self, run: str) -> str:
         """Return where a run can be looked at: its page on a server, or the command that shows it."""
         return f"{self.url}/runs/{run}" if self.url is not None else f"runcast show {run}"

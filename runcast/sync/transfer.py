@@ -138,7 +138,7 @@ class _Bringing:
     def work(self) -> Work:
         """Do all of it; what is asked of the store together with other runs is yielded. Raises `StoreError`."""
         yield from self._find()
-        if self._brought.outcome == "trashed":
+        if self._brought.outcome == "trashed" or self._is_recorded_now():
             return
         run, brought = self._brought.id, self._brought
         said = self._said()
@@ -155,7 +155,8 @@ class _Bringing:
             "bytes": sum(flow.cursor for flow in flows),
             "whole": {put.member.path: put.version for put in puts if not put.why},
         }
-        if now != said:
+        is_news = brought.bytes > 0 or not self._planned.run
+        if now != said and is_news:
             self._measure(flows)
             yield self._note(flows, puts, now)
         elif self._terms.project is not None or self._terms.name is not None:
@@ -174,14 +175,14 @@ class _Bringing:
 
     def _find(self) -> Work:
         """Find the run that the store has of this plan, or make one."""
-        wanted = self._terms.id
+        wanted = self._terms.id or self._planned.run
         for number in range(1, MOST_TRIES):
             run = self._brought.id = wanted or run_id(self._planned.key, number)
-            is_new = yield Make(self._new(run))
+            is_new = False if self._planned.run else (yield Make(self._new(run)))
             if is_new:
                 self._brought.outcome = "new"
                 return
-            if is_new is None and wanted is not None:
+            if is_new is None and wanted:
                 raise RunNotFound(f"run {run} was deleted from this store for good: choose another --id")
             if is_new is not None and self._is_mine(run):
                 return
@@ -196,10 +197,22 @@ class _Bringing:
             return True
         known = {file.path: file for file in self._store.files(run)}
         members = (*self._planned.events, *self._planned.whole)
-        if self._terms.id is None and known and not any(each.path in known for each in members):
+        if (
+            not (self._terms.id or self._planned.run)
+            and known
+            and not any(each.path in known for each in members)
+        ):
             return False
         self._record, self._known = record, known
         self._brought.name = self._terms.name or record.name
+        return True
+
+    def _is_recorded_now(self) -> bool:
+        """Whether the run is one that a recorder is still at: what is new is for that one to bring."""
+        if self._record is None or self._record.state != "running":
+            return False
+        self._brought.files = len(self._planned.events) + len(self._planned.whole)
+        self._brought.why = "it is being recorded: its recorder brings what is new"
         return True
 
     def _new(self, run: str) -> RunRecord:
@@ -305,5 +318,7 @@ class _Bringing:
         words += [put.record() for put in puts if put.new or put.why]
         self._trials.note(self._store, self._brought.id)
         ended = max(self._last, self._planned.created)
-        facts = Facts(self._terms.name, self._terms.project, "synced", ended or None, facts={FACT: now})
+        if self._record is not None and self._record.state != "synced":
+            ended = max(ended, self._record.ended or 0.0)
+        facts = Facts(self._terms.name, self._terms.project, ended=ended or None, facts={FACT: now})
         return Note(self._brought.id, words, facts)
