@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import posixpath
 import re
+import tempfile
 import time
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from runcast.errors import StoreError
 from runcast.events.discover import is_event_file
-from runcast.objects import Address
+from runcast.objects import Address, is_bucket
+from runcast.recorder.companions import named_in
 from runcast.recorder.follower import Follower
 from runcast.recorder.object_pump import ObjectPump
 from runcast.store.protocol import FileRecord
@@ -17,9 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
     from runcast.objects import Listed
+    from runcast.recorder.follower import Followed
     from runcast.run.state import Watch, Writer
 
-__all__ = ["Distant", "FoundObject"]
+__all__ = ["Distant", "FoundObject", "RemoteFile"]
 
 LAST_LOOK = 60.0
 """Seconds that buckets have at the end of a run to answer with what was written to its last."""
@@ -39,6 +48,37 @@ class FoundObject(NamedTuple):
     listed: Listed
 
 
+class RemoteFile(NamedTuple):
+    """An object that is kept whole; for any thread."""
+
+    follower: Follower
+    followed: Followed
+
+    @property
+    def listed(self) -> Listed | None:
+        """The object as it was listed last; None where it is not there, or has not been looked at yet."""
+        return self.followed.listed
+
+    @contextmanager
+    def at_hand(self) -> Iterator[Path]:
+        """Copy it to this machine for as long as the block lasts; its time of change comes along. Raises `OSError`."""
+        listed = self.listed
+        if listed is None:
+            raise FileNotFoundError(errno.ENOENT, "the object is gone")
+        with tempfile.NamedTemporaryFile(prefix="runcast-", delete=False) as copy:
+            try:
+                try:
+                    self.follower.download(listed, copy)
+                except StoreError as error:
+                    raise OSError(str(error)) from error
+                copy.close()  # Windows lets nobody else read it before
+                os.utime(copy.name, (listed.changed, listed.changed))
+                yield Path(copy.name)
+            finally:
+                copy.close()
+                Path(copy.name).unlink(missing_ok=True)
+
+
 class Distant:
     """The buckets of one run, one `Follower` each. Used by one thread, and never waits.
 
@@ -51,6 +91,7 @@ class Distant:
         self._first: dict[str, dict[str, str]] = {}
         self._followers: dict[str, Follower] = {}
         self._pumps: list[ObjectPump] = []
+        self._kept: dict[str, RemoteFile] = {}
         self._labels: dict[str, str] = {}
         self._empty: dict[str, None] = {}
         self._give_up_at = float("inf")
@@ -84,6 +125,24 @@ class Distant:
         pump = ObjectPump(origin, path, follower, place.name, save=save)
         self._pumps.append(pump)
         return pump
+
+    def keep(self, address: str) -> list[tuple[str, str]]:
+        """Follow an object that is kept whole; return what it names, if it is a projector's configuration: addresses and places beside it."""
+        place = Address.of(address)
+        follower = self._follower(place, declared=False)
+        if address not in self._kept:
+            self._kept[address] = RemoteFile(follower, follower.follow(place.name))
+        folder = address.rpartition("/")[0]
+        named = []
+        for kind, name in named_in(follower.config(place.name)):
+            path = posixpath.normpath(name)
+            if kind != "model_checkpoint_path" and not path.startswith(("/", "..")) and not is_bucket(name):
+                named.append((f"{folder}/{path}", path))
+        return named
+
+    def kept(self, address: str) -> RemoteFile | None:
+        """Return an object that is kept whole; for any thread."""
+        return self._kept.get(address)
 
     def hurry(self) -> None:
         """Take a last look: nothing that matters is written from now on."""

@@ -10,10 +10,11 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from runcast.errors import RuncastError
-from runcast.events.discover import is_recorded
+from runcast.events.discover import PROJECTOR_CONFIG, is_recorded
+from runcast.recorder.companions import LONGEST_CONFIG
 
 if TYPE_CHECKING:
     from runcast.objects import Address, Listed, Objects
@@ -114,6 +115,7 @@ class Follower:
         self._folders: list[_Folder] = []
         self._followed: dict[str, Followed] = {}
         self._wanted: dict[Followed, None] = {}
+        self._configs: dict[str, tuple[str, str]] = {}
         self._ahead = 0
         self._hurried = float("inf")
         self._ended = False
@@ -167,6 +169,16 @@ class Follower:
                     folder.due = 0.0
                     self._changed.notify_all()
             return followed
+
+    def config(self, name: str) -> str:
+        """Return what a projector's configuration says, which is read when it is listed."""
+        return self._configs.get(name, ("", ""))[1]
+
+    def download(self, listed: Listed, target: IO[bytes]) -> None:
+        """Copy an object as it was listed; this is for another thread, and waits. Raises `StoreError` and `OSError`."""
+        objects = self._opened()
+        for start in range(0, listed.size, AHEAD):
+            target.write(objects.read(listed.name, start, min(start + AHEAD, listed.size)))
 
     def take(self, followed: Followed, start: int, cursor: int, stop: int, version: str) -> bytes | None:
         """Return bytes [start, stop) of an object, or fewer but beyond `cursor`; None while they are being read.
@@ -270,7 +282,12 @@ class Follower:
             found, below = objects.within(folder.path)
             if "plugins" in below:
                 found += objects.listed(f"{folder.path}/{PROFILES}".lstrip("/"))
-        return {each.name: each for each in found if each.name in folder.followed or _is_log(each.name)}
+        kept = {each.name: each for each in found if each.name in folder.followed or _is_log(each.name)}
+        for name, each in kept.items():
+            if name.endswith(PROJECTOR_CONFIG) and self._configs.get(name, ("", ""))[0] != each.version:
+                text = objects.read(name, 0, min(each.size, LONGEST_CONFIG)).decode(errors="replace")
+                self._configs[name] = each.version, text
+        return kept
 
     def _read(self, followed: Followed) -> None:
         listed, wanted = followed.listed, followed.wanted

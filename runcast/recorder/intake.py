@@ -221,7 +221,7 @@ class Intake:
             self._panels.open(store)
             known = store.files(state.run.id)
             self._sources = Sources(self._folder, state.begun, known)
-            self._kept = Kept(self._folder, known, self._warn)
+            self._kept = Kept(self._folder, known, self._warn, self._sources.remote)
         return self._sources, self._ledger
 
     def _keep(self, store: Store, state: RunState, sources: Sources, *, final: bool) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from runcast.events.discover import FoundFile
-    from runcast.recorder.distant import Distant
+    from runcast.recorder.distant import Distant, RemoteFile
     from runcast.run.state import RunState, Watch, Writer
 
 __all__ = ["Sources"]
@@ -133,6 +133,10 @@ class Sources:
     def companions(self) -> dict[str, str]:
         """The files that belong beside event files and are kept whole, by path, with their places in the run."""
         return self._companions
+
+    def remote(self, path: str) -> RemoteFile | None:
+        """Return a companion that is in a bucket; None for one that is here. For any thread."""
+        return self._distant.kept(path) if self._distant is not None else None
 
     @property
     def behind(self) -> bool:
@@ -281,7 +285,9 @@ class Sources:
     def _accompany(self, path: str, place: str) -> None:
         """Take in a companion; a projector configuration brings the files that it names, now or once it is written again."""
         self._companions.setdefault(path, place)
-        for named, below in named_by(path):
+        for named, below in self._buckets().keep(path) if is_remote(path) else named_by(path):
+            if is_remote(named) and named not in self._companions:
+                self._buckets().keep(named)
             self._companions.setdefault(named, placed(place.rpartition("/")[0], below))
 
     def _is_new_graph(self, entry: os.DirEntry[str]) -> bool:
