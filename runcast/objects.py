@@ -73,7 +73,7 @@ event files to a bucket."""
 
 _STATUS = re.compile(r"status code: (\d{3})")
 
-_TRIED = re.compile(r" in [\d.]+\w?s, after \d+ retries, max_retries: \d+, retry_timeout: \d+s *")
+_TRIED = re.compile(r" in [\d.]+\w?s, after \d+ retries, max_retries: \d+, retry_timeout: \d+s[ -]*")
 
 _GOOGLE_LOGIN = Path(".config", "gcloud", "application_default_credentials.json")
 
@@ -384,5 +384,5 @@ def _has_profiles() -> bool:
 
 def _first_line(error: BaseException) -> str:
     """Return what an error of obstore says: the same for the same trouble, without an address's query, which may be a secret."""
-    said = _TRIED.sub("", str(error).split("\n", 1)[0].partition(": <?xml")[0])
-    return re.sub(r"(https?://[^\s?]*)\?\S*", r"\1", said).strip(" :")
+    said = str(error).split("\n", 1)[0].partition(": <?xml")[0]
+    return _TRIED.sub(": ", re.sub(r"(https?://[^\s?]*)\?\S*", r"\1", said)).strip(" :")

@@ -252,6 +252,7 @@ class Follower:
         try:
             found = self._look_into(folder)
         except RuncastError as error:
+            self._objects = None  # who we are may be said anew
             with self._changed:
                 folder.why = str(error)
                 folder.due = time.monotonic() + folder.delay
@@ -298,6 +299,7 @@ class Follower:
         try:
             data = self._opened().read(followed.name, start, stop)
         except RuncastError as error:
+            self._objects = None
             with self._changed:
                 followed.why = str(error)
                 followed.due = time.monotonic() + followed.delay

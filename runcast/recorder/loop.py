@@ -261,6 +261,8 @@ class Recorder:
             case "wake":
                 self._pause = BUSY
                 self._next_look = min(self._next_look, now)
+            case "environment":
+                os.environ.update(header.get("set") or {})
             case "drain":
                 self._drains.append(_Drain(header.get("token"), dict(header.get("files") or {}), now + DRAIN))
                 self._intake.discover_soon()
