@@ -86,7 +86,7 @@ class _Known:
         record = self._record(origin.run)
         said = record.facts.get(FACT) if record is not None else None
         place = str(said.get("from", "")) if isinstance(said, dict) else ""
-        if place.endswith("!") or not Path(origin.source_path).is_absolute():  # archives, buckets
+        if "!" in place or not Path(origin.source_path).is_absolute():  # archives, buckets
             return False
         return not os.path.lexists(origin.source_path)
 
