@@ -73,7 +73,7 @@ event files to a bucket."""
 
 _STATUS = re.compile(r"status code: (\d{3})")
 
-_TRIED = re.compile(r" in [\d.]+\w?s, after \d+ retries, max_retries: \d+, retry_timeout: \d+s[ -]*")
+_TRIED = re.compile(r" in [\d.]+\w?s(, after \d+ retries, max_retries: \d+, retry_timeout: \d+s)?[ -]*")
 
 _GOOGLE_LOGIN = Path(".config", "gcloud", "application_default_credentials.json")
 

@@ -166,9 +166,12 @@ class Distant:
         for label in self._empty:
             why = f"there is nothing at {label} yet; waiting for it"
             yield FileRecord(path=label, size=0, source_path=label, state="waiting", why=why)
-        over = time.monotonic() >= self._give_up_at
+        over = self._give_up_at < float("inf") and not self.behind
         for bucket, follower in self._followers.items():
-            for folder, why in follower.troubles():
+            troubles = dict(follower.troubles())
+            if over:
+                troubles = dict.fromkeys(follower.silent(), "the bucket has not answered") | troubles
+            for folder, why in troubles.items():
                 where = f"{bucket}/{folder}".rstrip("/")
                 label = self._labels.get(where, where)
                 then = (

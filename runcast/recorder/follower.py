@@ -33,6 +33,9 @@ REST = 9.0
 RETRY, SLOWEST_RETRY = 2.0, 60.0
 """Seconds until what failed is tried again, doubled each time, and at most."""
 
+HOPELESS = 2
+"""Failures in a row at the end of a run, after which a folder that could never be listed is waited for no more."""
+
 AHEAD = 8 << 20
 """Bytes of an object that are read at once, unless a single record is larger."""
 
@@ -89,6 +92,8 @@ class _Folder:
     due: float = 0.0
     delay: float = RETRY
     changed: float = 0.0
+    failed: int = 0
+    """How often in a row listing has failed since everything was to be listed once more."""
     listed: float = float("-inf")
     """When the last listing that succeeded began."""
     followed: dict[str, Followed] = field(default_factory=dict)
@@ -126,7 +131,13 @@ class Follower:
         with self._changed:
             if any(each.covers(f"{folder}/x".lstrip("/")) and each.deep >= deep for each in self._folders):
                 return
-            self._folders.append(_Folder(folder, deep))
+            added = _Folder(folder, deep)
+            for within in [
+                each for each in self._folders if deep and added.covers(f"{each.path}/x".lstrip("/"))
+            ]:
+                added.followed |= within.followed
+                self._folders.remove(within)
+            self._folders.append(added)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="follower", daemon=True)
                 self._thread.start()
@@ -211,16 +222,25 @@ class Follower:
             if self._hurried == float("inf"):
                 self._hurried = time.monotonic()
                 for folder in self._folders:
-                    folder.due = 0.0
+                    folder.due, folder.failed, folder.delay = 0.0, 0, RETRY
                 for followed in self._wanted:
                     followed.due = 0.0
                 self._changed.notify_all()
 
     @property
     def settled(self) -> bool:
-        """Whether everything has been listed since `hurry`, and all that is wanted has been read."""
+        """Whether everything has been listed since `hurry`, or could never be, and all that is wanted has been read."""
         with self._changed:
-            return self._is_settled()
+            wanted = any(each.listed is not None for each in self._wanted)
+            return not wanted and all(
+                each.listed >= self._hurried or (each.found is None and each.failed >= HOPELESS)
+                for each in self._folders
+            )
+
+    def silent(self) -> list[str]:
+        """Return the folders that have not been listed since `hurry`."""
+        with self._changed:
+            return [each.path for each in self._folders if each.listed < self._hurried]
 
     def end(self) -> None:
         """Follow no more."""
@@ -255,6 +275,7 @@ class Follower:
             self._objects = None  # who we are may be said anew
             with self._changed:
                 folder.why = str(error)
+                folder.failed += 1
                 folder.due = time.monotonic() + folder.delay
                 folder.delay = min(2 * folder.delay, SLOWEST_RETRY)
                 for followed in folder.followed.values():
@@ -320,10 +341,6 @@ class Follower:
         if followed.piece is not None:
             self._ahead -= len(followed.piece.data)
             followed.piece = None
-
-    def _is_settled(self) -> bool:
-        wanted = any(each.listed is not None for each in self._wanted)
-        return not wanted and all(each.listed >= self._hurried for each in self._folders)
 
     def _opened(self) -> Objects:
         if self._objects is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -42,6 +43,13 @@ while run.recorder_pid is None:
     time.sleep(0.01)
 os.kill(run.recorder_pid, signal.SIGKILL)
 os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+HURRIED = """
+from datetime import timedelta
+import runcast.recorder.distant, runcast.recorder.follower
+runcast.recorder.distant.LAST_LOOK, runcast.recorder.follower.TIMEOUT = 4.0, timedelta(seconds=1)
 """
 
 
@@ -113,8 +121,10 @@ def test_a_watched_bucket(cloud, request, new_run, start_recorder, store, write,
     bucket = request.getfixturevalue(cloud)
     prefix = uuid.uuid4().hex[:12]
     objects = Objects(bucket.address(prefix))
-    objects.put("logs/old/events.out.tfevents.1.host.1.0", write("old", range(5)))
-    time.sleep(3.1)  # that it is older can be told by whole seconds
+    old = cloud == "s3"
+    if old:
+        objects.put("logs/old/events.out.tfevents.1.host.1.0", write("old", range(5)))
+        time.sleep(3.1)  # that it is older can be told by whole seconds
     run = new_run()
     address = users_address(bucket, f"{prefix}/logs")
     run.watch(address)
@@ -128,7 +138,8 @@ def test_a_watched_bucket(cloud, request, new_run, start_recorder, store, write,
     recorder = start_recorder(run)
     grows = f"{label}/train/{name}"
     wait_for(lambda: rows(recorder).get(grows, {"recorded": 0})["recorded"])
-    assert rows(recorder)[f"{label}/old/events.out.tfevents.1.host.1.0"]["state"] == "older"
+    if old:
+        assert rows(recorder)[f"{label}/old/events.out.tfevents.1.host.1.0"]["state"] == "older"
     objects.put(f"logs/train/{name}", write("a", range(50, 90)))
     objects.put(f"logs/{name}", write("b", range(7)))
     wait_for(lambda: rows(recorder).get(f"{label}/{name}", {"recorded": 0})["recorded"])
@@ -151,7 +162,7 @@ def test_a_watched_bucket(cloud, request, new_run, start_recorder, store, write,
         for path, data in kept.items():
             assert local.read(run.id, f"files/logs/{path}", 0, 100) == data
         files = [file for file in local.files(run.id) if file.path.startswith("files/")]
-        assert sorted(file.state for file in files) == ["older", *["recorded"] * 5, "replaced"]
+        assert sorted(file.state for file in files) == ["older"] * old + ["recorded"] * 5 + ["replaced"]
         assert all(file.source_path.startswith(f"{label}/") for file in files)
 
 
@@ -202,3 +213,63 @@ def test_a_bucket_that_fails(
     recorder = start_recorder(run)
     row = wait_for(lambda: rows(recorder).get(label))
     assert "pip install 'runcast[buckets]'" in row["why"]
+
+
+def test_a_bucket_that_is_away_at_the_end(
+    s3, tmp_path, new_run, start_recorder, store, write, wait_for, monkeypatch
+) -> None:
+    """A run whose bucket is silent at its end ends all the same, and it is said what to do; one that never was holds up nothing."""
+    monkeypatch.setenv("S3_ENDPOINT", f"http://127.0.0.1:{s3.port}")
+    (tmp_path / "sitecustomize.py").write_text(HURRIED)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.getcwd()]))
+    prefix, name = uuid.uuid4().hex[:12], f"events.out.tfevents.{int(time.time())}.host.1.0.v2"
+    label = f"s3://runcasttests/{prefix}/tf"
+    objects = Objects(s3.address(prefix))
+    run = new_run()
+    run.writer(f"{label}/*tfevents*", "abs", "tf")  # as TensorFlow's are known: native code names the files
+    run.writer(f"s3://nosuchbucket/x/{name}", "abs", "x")
+    objects.put(f"tf/{name}", write("a", range(50)))
+    recorder = start_recorder(run)
+    wait_for(lambda: rows(recorder).get(f"{label}/{name}", {"recorded": 0})["recorded"])
+    assert "there is no such bucket: check its name" in rows(recorder)[f"s3://nosuchbucket/x/{name}"]["why"]
+    objects.put(f"tf/{name}", write("a", range(50, 80)))
+    with s3.failing(0):
+        run.finish()
+        recorder.send(kind="wake")
+        recorder.next("finished", 30)
+    said = [message["text"] for message, _ in recorder.messages if message["kind"] == "warning"]
+    assert any(
+        f"without what was new there; `runcast sync {label}` brings all of it" in each for each in said
+    )
+    assert len(said) == len(set(said)) <= 4, said
+    with store() as local:
+        assert local.run(run.id).state == "finished"
+        assert len(local.points(run.id, "abs", "tf", "loss").step) == 50
+
+
+def test_scalars_and_damage_in_a_bucket(s3, new_run, start_recorder, store, write, wait_for) -> None:
+    """Without keeping files, scalars go on after a SIGKILL of the recorder; damaged bytes are passed over, and set aside at the end."""
+    prefix, name = uuid.uuid4().hex[:12], f"events.out.tfevents.{int(time.time())}.host.1.0"
+    objects = Objects(s3.address(prefix))
+    address = s3.address(prefix)
+    run = new_run()
+    run.watch(address, "logs", save=False)
+    objects.put(name, write("a", range(50)))
+    recorder = start_recorder(run)
+    origin = f"{address.partition('?')[0]}/{name}"
+    wait_for(lambda: rows(recorder).get(origin, {"recorded": 0})["recorded"])
+    recorder.kill()
+    data = bytearray(write("a", range(50, 5000)))
+    data[len(data) // 2] ^= 255
+    objects.put(name, bytes(data) + b"\x01\x02\x03")
+    recorder = start_recorder(run)
+    run.finish()
+    recorder.send(kind="wake")
+    recorder.next("finished", 30)
+    assert recorder.wait() == 0
+    with store() as local:
+        assert len(local.points(run.id, "logs", ".", "loss").step) == 4999
+        (file,) = (file for file in local.files(run.id) if file.path.startswith("files/"))
+    assert "passed over" in file.why
+    (left,) = (run.folder / "quarantine" / "files" / "logs").iterdir()
+    assert left.read_bytes() == b"\x01\x02\x03"
