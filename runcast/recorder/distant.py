@@ -96,6 +96,11 @@ class Distant:
         self._empty: dict[str, None] = {}
         self._give_up_at = float("inf")
 
+    def declare(self, watch: Watch) -> None:
+        """Follow a declared logdir; its options are the bucket's, for writers' objects too."""
+        place = Address.of(watch.path)
+        self._follower(place, declared=True).watch(place.name, deep=True)
+
     def inside(self, watch: Watch) -> Iterator[tuple[FoundObject, bool]]:
         """Follow a declared logdir; yield what is known to be in it, and whether that was written since the run began."""
         label = watch.path.partition("?")[0].rstrip("/")

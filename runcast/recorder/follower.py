@@ -33,6 +33,9 @@ REST = 9.0
 RETRY, SLOWEST_RETRY = 2.0, 60.0
 """Seconds until what failed is tried again, doubled each time, and at most."""
 
+FOREVER = 1e6
+"""Seconds: longer than what is left of a run."""
+
 HOPELESS = 2
 """Failures in a row at the end of a run, after which a folder that could never be listed is waited for no more."""
 
@@ -109,7 +112,7 @@ class Follower:
     """Follows objects of one bucket; its methods are for one thread, and none of them waits or raises.
 
     `address` is one in the bucket. With `or_machine`, the machine's own role in its cloud is taken
-    where nothing else says who we are. The thread starts with the first folder, and ends when all has been read after `hurry`.
+    where nothing else says who we are. The thread starts with the first folder; after `hurry` it lists each once more.
     """
 
     def __init__(self, address: Address, *, or_machine: bool = False) -> None:
@@ -259,8 +262,8 @@ class Follower:
                 folder = min(self._folders, key=lambda each: each.due)
                 followed = next((each for each in self._wanted if self._may_read(each, now)), None)
                 if folder.due > now and followed is None:
-                    due = [folder.due, *(each.due for each in self._wanted if each.due > now)]
-                    self._changed.wait(min(due) - now)
+                    due = min([folder.due, *(each.due for each in self._wanted if each.due > now)])
+                    self._changed.wait(due - now)
                     continue
             if folder.due <= now:
                 self._list(folder)
@@ -286,7 +289,7 @@ class Follower:
             if found != folder.found:
                 folder.changed = now
             calm = min(max(INTERVAL, (now - folder.changed) / CALM), SLOWEST)
-            folder.due = now + max(calm, REST * (now - began))
+            folder.due = now + (FOREVER if began >= self._hurried else max(calm, REST * (now - began)))
             folder.found, folder.why, folder.delay, folder.listed = found, "", RETRY, began
             for name, followed in folder.followed.items():
                 listed = found.get(name)

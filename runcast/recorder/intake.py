@@ -162,7 +162,9 @@ class Intake:
         return self.wait() == 0 and bool(self._attempt(work))
 
     def close(self) -> None:
-        """Close the store, which opens again when it is needed."""
+        """Look at nothing any more, and close the store."""
+        if self._sources is not None:
+            self._sources.close()
         if self._store is not None:
             self._store.close()
 

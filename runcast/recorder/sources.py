@@ -97,6 +97,9 @@ class Sources:
             )
         ]
         reread()
+        distant = [watch for watch in state.watches.values() if is_remote(watch.path)]
+        for watch in distant:
+            self._buckets().declare(watch)
         for writer in state.writers.values():
             self._add_writer(writer)
         if self._distant is not None and not hold:
@@ -109,9 +112,8 @@ class Sources:
             for file in files:
                 self._consider(file, place.watch, place.first, hold=hold)
         self._look_beside_writers(state)
-        for watch in sorted(state.watches.values(), key=lambda watch: len(watch.path), reverse=True):
-            if is_remote(watch.path):
-                self._look_into_bucket(watch, hold=hold)
+        for watch in sorted(distant, key=lambda watch: len(watch.path), reverse=True):
+            self._look_into_bucket(watch, hold=hold)
         for found in find_files(self.folder / OWN_ROOT):
             if is_event_file(found.name):
                 self._add(
@@ -142,6 +144,11 @@ class Sources:
     def behind(self) -> bool:
         """Whether buckets are still to answer with what was written to the run's last; not for ever."""
         return self._distant is not None and self._distant.behind
+
+    def close(self) -> None:
+        """Look no more at what is in buckets."""
+        if self._distant is not None:
+            self._distant.close()
 
     def records(self, *, stored: bool = False) -> Iterator[FileRecord]:
         """Yield what there is to say of each file, recorded or not; `stored` as in `Pump.record`."""

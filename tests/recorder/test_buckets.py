@@ -135,8 +135,9 @@ def test_a_watched_bucket(cloud, request, new_run, start_recorder, store, write,
     kept["train/projector_config.pbtxt"] = b'embeddings { tensor_path: "00/v.tsv" }'
     for path, data in kept.items():
         objects.put(f"logs/{path}", data)
-    recorder = start_recorder(run)
     grows = f"{label}/train/{name}"
+    run.writer(grows, "logs", "train")  # where the bucket is, the watched address alone says
+    recorder = start_recorder(run)
     wait_for(lambda: rows(recorder).get(grows, {"recorded": 0})["recorded"])
     if old:
         assert rows(recorder)[f"{label}/old/events.out.tfevents.1.host.1.0"]["state"] == "older"
