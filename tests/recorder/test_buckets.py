@@ -140,7 +140,8 @@ def test_a_watched_bucket(cloud, request, new_run, start_recorder, store, write,
     recorder = start_recorder(run)
     wait_for(lambda: rows(recorder).get(grows, {"recorded": 0})["recorded"])
     if old:
-        assert rows(recorder)[f"{label}/old/events.out.tfevents.1.host.1.0"]["state"] == "older"
+        left_out = f"{label}/old/events.out.tfevents.1.host.1.0"
+        assert wait_for(lambda: rows(recorder).get(left_out))["state"] == "older"
     objects.put(f"logs/train/{name}", write("a", range(50, 90)))
     objects.put(f"logs/{name}", write("b", range(7)))
     wait_for(lambda: rows(recorder).get(f"{label}/{name}", {"recorded": 0})["recorded"])
