@@ -180,11 +180,14 @@ def _bring(runs: Sequence[Planned], found: Found, to: Destination, terms: Terms,
 def _show(result: _Result, to: Destination) -> None:
     runs = sorted(result.runs, key=lambda run: run.name)
     changed = [run for run in runs if run.outcome in {"new", "grown"}]
-    width = max((len(run.name) for run in changed[:RUNS_SHOWN]), default=0)
-    for run in changed[:RUNS_SHOWN]:
-        click.echo(
-            f"{run.name:<{width}}  {run.outcome:<5}  {run.events:,} events, {size(run.bytes)}  {to.run_address(run.id)}"
-        )
+    shown = [
+        (run.name, run.outcome, f"{run.events:,} events", size(run.bytes), to.run_address(run.id))
+        for run in changed[:RUNS_SHOWN]
+    ]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for name, outcome, events, moved, address in shown:
+        numbers = f"{events:>{widths[2]}}  {moved:>{widths[3]}}"
+        click.echo(f"{name:<{widths[0]}}  {outcome:<{widths[1]}}  {numbers}  {address}")
     if len(changed) > RUNS_SHOWN:
         click.echo(f"… and {len(changed) - RUNS_SHOWN} more: `runcast runs` lists them")
     told = [(f"{run.name}", run.why) for run in runs if run.why]
@@ -263,6 +266,8 @@ def _show_plan(runs: Sequence[Planned], found: Found, *, as_json: bool) -> None:
             f"{run.name}: {count} file{'' if count == 1 else 's'}, {size(run.size)}, begun {begun}{where}{known}"
         )
         rows = list(_rows(run))
+        if [name for name, _ in rows] == ["."]:
+            continue  # the line above says it all
         for number, (name, words) in enumerate(rows):
             click.echo(f"{'└─' if number == len(rows) - 1 else '├─'} {name}: {words}")
     for place, why in found.problems:
