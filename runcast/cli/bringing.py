@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runcast.cli.words import size
-from runcast.errors import LogdirError, ServerUnreachable
+from runcast.errors import LogdirError, ServerUnreachable, StorageFull
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
+    from runcast.cli.progress import Progress
     from runcast.sync.find import Found
     from runcast.sync.plan import Layout, Planned
     from runcast.sync.stores import Destination
@@ -50,6 +51,7 @@ class Wishes:
     jobs: int | None = None
     as_json: bool = False
     watch: bool = False
+    executor: str | None = None
 
 
 @dataclass
@@ -104,7 +106,7 @@ def _watch(given: Sequence[str], to: Destination, terms: Terms, wishes: Wishes) 
                         said.update(str(each) for each in found.problems)
                         code = _tell(_bring(runs, found, to, terms, wishes), runs, to, wishes, whole)
                     far = any("://" in location.label for location, _ in found.at)
-            except (LogdirError, ServerUnreachable) as error:
+            except (LogdirError, ServerUnreachable, StorageFull) as error:
                 far = False
                 if str(error) not in said:
                     said.add(str(error))
@@ -157,24 +159,39 @@ def _planned(found: Found, to: Destination, terms: Terms, wishes: Wishes) -> lis
 
 def _bring(runs: Sequence[Planned], found: Found, to: Destination, terms: Terms, wishes: Wishes) -> _Result:
     from runcast.cli.progress import Progress
-    from runcast.sync.jobs import bring_all, fitting_jobs
 
     result = _Result(problems=found.problems)
     began = time.monotonic()
-    with Progress(len(runs), sum(run.size for run in runs)) as progress:
-        jobs = fitting_jobs(runs, wishes.jobs)
-        with closing(bring_all(runs, to, terms, progress.moved, jobs)) as brought:
-            try:
-                for each in brought:
-                    result.runs.append(each)
-                    progress.done()
-            except KeyboardInterrupt:
-                progress.say(
-                    f"interrupted: {len(result.runs)} of {len(runs)} runs are there; the same command goes on"
-                )
-                raise
+    with (
+        Progress(len(runs), sum(run.size for run in runs)) as progress,
+        closing(_executed(runs, to, terms, wishes, progress)) as brought,
+    ):
+        try:
+            for each in brought:
+                result.runs.append(each)
+                progress.done()
+        except KeyboardInterrupt:
+            progress.say(
+                f"interrupted: {len(result.runs)} of {len(runs)} runs are there; the same command goes on"
+            )
+            raise
     result.took = time.monotonic() - began
     return result
+
+
+def _executed(
+    runs: Sequence[Planned], to: Destination, terms: Terms, wishes: Wishes, progress: Progress
+) -> Generator[Brought]:
+    """Return what brings the runs: this machine's processes, or a cluster's."""
+    if wishes.executor is None:
+        from runcast.sync.jobs import bring_all, fitting_jobs
+
+        return bring_all(runs, to, terms, progress.moved, fitting_jobs(runs, wishes.jobs))
+    from runcast.sync.clusters import open_cluster
+    from runcast.sync.clusters.bringing import bring_on
+
+    cluster = open_cluster(wishes.executor)
+    return bring_on(cluster, runs, to, terms, progress.moved, progress.say, wishes.jobs)
 
 
 def _show(result: _Result, to: Destination) -> None:

@@ -69,10 +69,11 @@ class Progress:
             self._show()
 
     def say(self, words: str) -> None:
-        """Say something beside the bar."""
+        """Say something above the bar."""
         if self._bar is not None:
-            self._bar.stop()
-        click.echo(f"runcast: {words}", err=True)
+            self._bar.console.print(f"runcast: {words}", markup=False, highlight=False, soft_wrap=True)
+        else:
+            click.echo(f"runcast: {words}", err=True)
 
     def _show(self) -> None:
         if self._bar is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from runcast.errors import RunNotFound, StoreError
+from runcast.errors import RunNotFound, StorageFull, StoreError
 from runcast.recorder.trials import Trials
 from runcast.run.record import RunRecord
 from runcast.store.protocol import Facts, OffsetMismatch
@@ -99,7 +99,7 @@ def bring(
 ) -> list[Brought]:
     """Bring what a store lacks of some runs, in transactions that they share. Raises nothing that is a run's own.
 
-    Raises `ServerUnreachable` and `AccessDenied`, which other runs would meet as well. `moved` is called with the bytes and events
+    Raises `ServerUnreachable`, `AccessDenied` and `StorageFull`, which other runs would meet as well. `moved` is called with the bytes and events
     that have just been brought, or are found to be there (bytes of the source, 0 events).
     """
     found = []
@@ -278,6 +278,8 @@ class _Bringing:
             waiting = [flow for flow in waiting if not flow.is_done]
 
     def _answered(self, flow: Flow, answer: Appended | OffsetMismatch | StoreError) -> None:
+        if isinstance(answer, StorageFull):
+            raise answer
         if isinstance(answer, StoreError):
             flow.refuse(str(answer))
             return
@@ -314,7 +316,7 @@ class _Bringing:
             self._last = max([self._last, *(time for time in times if not math.isnan(time))])
 
     def _note(self, flows: list[Flow], puts: list[Put], now: dict[str, Any]) -> Note:
-        words = [flow.record() for flow in flows if flow.is_news]
+        words = [flow.record() for flow in flows if flow.is_news or self._is_undescribed(flow.path)]
         words += [put.record() for put in puts if put.new or put.why]
         self._trials.note(self._store, self._brought.id)
         ended = max(self._last, self._planned.created)
@@ -322,3 +324,8 @@ class _Bringing:
             ended = max(ended, self._record.ended or 0.0)
         facts = Facts(self._terms.name, self._terms.project, ended=ended or None, facts={FACT: now})
         return Note(self._brought.id, words, facts)
+
+    def _is_undescribed(self, path: str) -> bool:
+        """Whether the store has a file of which nothing was said: whoever brought it was killed before that."""
+        known = self._known.get(path)
+        return known is not None and not known.source_path
