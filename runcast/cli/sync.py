@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,6 +128,7 @@ def sync(
     in them is added to the same runs. Without them, runs of this machine (RUN, or all that were meant for a server and are not wholly
     there) are brought to their server. Nothing is sent or written twice.
     """
+    from runcast.errors import RunNotFound
     from runcast.sync.find import is_location
 
     place: Path | None = context.obj
@@ -152,7 +154,13 @@ def sync(
             raise click.UsageError(
                 f"{given} is for logs: name a folder, an event file or an archive{_not_there(what)}"
             )
-        _bring_runs(place, what, to, everything=everything)
+        try:
+            _bring_runs(place, what, to, everything=everything)
+        except RunNotFound as error:
+            if not what:
+                raise
+            names = ", ".join(map(repr, what))
+            raise RunNotFound(f"{names}: no file or folder in {os.getcwd()}, and {error}") from error
         return
     if len(logs) < len(what):
         run = next(each for each in what if each not in logs)
