@@ -45,7 +45,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_for(condition, seconds: float = 30.0):
+def wait_for(condition, seconds: float = 60.0):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline
@@ -271,7 +271,7 @@ def test_a_dask_worker_that_is_killed(sync, dask: Dask, postgresql_url: str, tmp
 
 
 class Ray:
-    """A cluster of two nodes with a core each. Ray takes 127.0.0.1 for the machine's own address, but not 127.0.0.2."""
+    """A cluster of one node with two workers. Ray takes 127.0.0.1 for the machine's own address, but not 127.0.0.2."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.port = home, free_port()
@@ -284,11 +284,10 @@ class Ray:
             f"--temp-dir={home / 'ray'}",
         )
         wait_for(lambda: answers(self.port), 60)
-        self._start(f"--address={self.address}")
 
     def _start(self, *words: str) -> None:
         common = (
-            "--num-cpus=1",
+            "--num-cpus=2",
             "--node-ip-address=127.0.0.2",
             "--object-store-memory=80000000",
             "--disable-usage-stats",
