@@ -7,17 +7,17 @@ import os
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from runcast.cli.progress import Progress, tell
 from runcast.cli.words import size
 from runcast.errors import LogdirError, ServerUnreachable, StorageFull
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
-    from runcast.cli.progress import Progress
     from runcast.sync.find import Found
     from runcast.sync.plan import Layout, Planned
     from runcast.sync.stores import Destination
@@ -52,6 +52,7 @@ class Wishes:
     as_json: bool = False
     watch: bool = False
     executor: str | None = None
+    progress: Literal["auto", "json"] = "auto"
 
 
 @dataclass
@@ -82,10 +83,7 @@ def bring(given: Sequence[str], to: Destination, terms: Terms, wishes: Wishes) -
             _show_plan(runs, found, as_json=wishes.as_json)
             return PARTLY if found.problems else 0
         result = _bring(runs, found, to, terms, wishes)
-    if wishes.as_json:
-        _print_json(result, to)
-    else:
-        _show(result, to)
+    _say(result, to, wishes)
     return 0 if result.is_whole else PARTLY
 
 
@@ -126,10 +124,9 @@ def _tell(
     for each in result.runs:
         if each.outcome != "failed" and not any(left.is_trouble for left in each.left_out):
             whole[each.key] = versions[each.key]
-    if wishes.as_json:
-        _print_json(result, to, line=True)
-    elif any(run.outcome != "unchanged" for run in result.runs) or not result.is_whole:
-        _show(result, to)
+    told_all = wishes.as_json or wishes.progress == "json"
+    if told_all or any(run.outcome != "unchanged" for run in result.runs) or not result.is_whole:
+        _say(result, to, wishes)
     return 0 if result.is_whole else PARTLY
 
 
@@ -158,12 +155,10 @@ def _planned(found: Found, to: Destination, terms: Terms, wishes: Wishes) -> lis
 
 
 def _bring(runs: Sequence[Planned], found: Found, to: Destination, terms: Terms, wishes: Wishes) -> _Result:
-    from runcast.cli.progress import Progress
-
     result = _Result(problems=found.problems)
     began = time.monotonic()
     with (
-        Progress(len(runs), sum(run.size for run in runs)) as progress,
+        Progress(len(runs), sum(run.size for run in runs), as_json=wishes.progress == "json") as progress,
         closing(_executed(runs, to, terms, wishes, progress)) as brought,
     ):
         try:
@@ -194,7 +189,27 @@ def _executed(
     return bring_on(cluster, runs, to, terms, progress.moved, progress.say, wishes.jobs)
 
 
-def _show(result: _Result, to: Destination) -> None:
+def _say(result: _Result, to: Destination, wishes: Wishes) -> None:
+    """Say what has become of everything, to whoever listens."""
+    if wishes.progress == "json":
+        said, problems = _summary(result, to)
+        tell("result", text="\n".join([*said[:-1], *problems, said[-1]]), **_shape(result, to))
+    if wishes.as_json:
+        from runcast.store import shapes
+
+        text = shapes.dumps(_shape(result, to))
+        click.echo(json.dumps(json.loads(text)) if wishes.watch else text)
+    elif wishes.progress != "json":
+        said, problems = _summary(result, to)
+        for line in said[:-1]:
+            click.echo(line)
+        for line in problems:
+            click.echo(line, err=True)
+        click.echo(said[-1])
+
+
+def _summary(result: _Result, to: Destination) -> tuple[list[str], list[str]]:
+    """Return the lines that say what is there, the last of which says it all, and those that say what is not."""
     runs = sorted(result.runs, key=lambda run: run.name)
     changed = [run for run in runs if run.outcome in {"new", "grown"}]
     shown = [
@@ -202,19 +217,19 @@ def _show(result: _Result, to: Destination) -> None:
         for run in changed[:RUNS_SHOWN]
     ]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    for name, outcome, events, moved, address in shown:
-        numbers = f"{events:>{widths[2]}}  {moved:>{widths[3]}}"
-        click.echo(f"{name:<{widths[0]}}  {outcome:<{widths[1]}}  {numbers}  {address}")
+    said = [
+        f"{name:<{widths[0]}}  {outcome:<{widths[1]}}  {events:>{widths[2]}}  {moved:>{widths[3]}}  {address}"
+        for name, outcome, events, moved, address in shown
+    ]
     if len(changed) > RUNS_SHOWN:
-        click.echo(f"… and {len(changed) - RUNS_SHOWN} more: `runcast runs` lists them")
+        said.append(f"… and {len(changed) - RUNS_SHOWN} more: `runcast runs` lists them")
     told = [(f"{run.name}", run.why) for run in runs if run.why]
     told += [(each.path, each.why) for run in runs for each in run.left_out]
     told += result.problems
-    for place, why in told[:LEFT_OUT_SHOWN]:
-        click.echo(f"{place}: {why}", err=True)
+    problems = [f"{place}: {why}" for place, why in told[:LEFT_OUT_SHOWN]]
     if len(told) > LEFT_OUT_SHOWN:
-        click.echo(f"… and {len(told) - LEFT_OUT_SHOWN} more: --json lists them all", err=True)
-    click.echo(f"{_counts(runs)}: {_figures(changed, result.took)}, in {to}")
+        problems.append(f"… and {len(told) - LEFT_OUT_SHOWN} more: --json lists them all")
+    return [*said, f"{_counts(runs)}: {_figures(changed, result.took)}, in {to}"], problems
 
 
 def _counts(runs: Sequence[Brought]) -> str:
@@ -237,14 +252,13 @@ def _figures(changed: Sequence[Brought], took: float) -> str:
     return f"{events:,} events, {size(moved)} in {took:.1f} s"
 
 
-def _print_json(result: _Result, to: Destination, *, line: bool = False) -> None:
-    from runcast.store import shapes
-
+def _shape(result: _Result, to: Destination) -> dict[str, Any]:
     runs = [
         {
             "id": run.id,
             "name": run.name,
             "outcome": run.outcome,
+            "address": to.run_address(run.id),
             "files": run.files,
             "bytes": run.bytes,
             "events": run.events,
@@ -255,15 +269,13 @@ def _print_json(result: _Result, to: Destination, *, line: bool = False) -> None
         }
         for run in sorted(result.runs, key=lambda run: run.name)
     ]
-    shape = {
+    return {
         "to": str(to),
         "whole": result.is_whole,
         "runs": runs,
         "problems": [{"path": place, "why": why} for place, why in result.problems],
         "seconds": round(result.took, 3),
     }
-    text = shapes.dumps(shape)
-    click.echo(json.dumps(json.loads(text)) if line else text)
 
 
 def _show_plan(runs: Sequence[Planned], found: Found, *, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -99,6 +99,12 @@ def logout(url: str) -> None:
 @click.option("--watch", is_flag=True, help="Go on bringing what is new, until interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
+    "--progress",
+    type=click.Choice(["auto", "json"]),
+    default="auto",
+    help="json: say on stderr how far it is as JSON lines, for a program that shows it.",
+)
+@click.option(
     "--all", "everything", is_flag=True, help="Without PATH: also runs that were meant to stay here."
 )
 @click.pass_context
@@ -120,6 +126,7 @@ def sync(
     executor: str | None,
     watch: bool,
     as_json: bool,
+    progress: Literal["auto", "json"],
     everything: bool,
 ) -> None:
     """Bring to a store what is not there yet: logs that were written without runcast, or runs of this machine.
@@ -187,6 +194,7 @@ def sync(
         as_json,
         watch,
         executor,
+        progress,
     )
     destination = _destination_of_logs(place, to, files, settings)
     if executor is not None and not destination.is_shared:
