@@ -240,10 +240,16 @@ def _row(run: dict[str, Any]) -> str:
     if address.startswith(("https://", "http://")):
         name = f'<a href="{html.escape(address)}" target="_blank" rel="noopener noreferrer" style="color: {_ACCENT}">{name}</a>'
         address = ""
+    elif address.startswith("runcast "):
+        address = f"!{address}"
     cell = f"text-align: left; padding: 1px 16px 1px 0; border-bottom: 1px solid {_LINE}"
     number = f"{cell}; text-align: right; font-variant-numeric: tabular-nums"
     return (
         f'<tr><td style="{cell}">{name}</td><td style="{cell}; {_SOFT}">{html.escape(str(run["outcome"]))}</td>'
-        f'<td style="{number}">{run["events"]:,} events</td><td style="{number}">{run["bytes"] / 1e6:,.1f} MB</td>'
+        f'<td style="{number}">{run["events"]:,} events</td><td style="{number}">{_size(run["bytes"])}</td>'
         f'<td style="{cell}; {_SOFT}"><code style="background: none">{html.escape(address)}</code></td></tr>'
     )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1_000_000 else f"{count / 1e3:,.1f} kB"
