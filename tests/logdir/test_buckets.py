@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -16,15 +15,6 @@ from runcast.logdir import bucket as module
 from runcast.objects import Objects
 
 NAME = "events.out.tfevents.1.host.1.0"
-
-
-def users_address(bucket, prefix: str) -> str:
-    """What a user writes: Azure's account stands in the path."""
-    parts = urlsplit(bucket.address(prefix))
-    if parts.scheme != "az":
-        return parts.geturl()
-    query = "&".join(each for each in parts.query.split("&") if not each.startswith("account_name="))
-    return f"az://devstoreaccount1/{parts.netloc}{parts.path}?{query}"
 
 
 @pytest.fixture
@@ -63,7 +53,7 @@ def test_reading_a_bucket(cloud, request, tmp_path, write, monkeypatch) -> None:
     objects.put("runs/a/train/events.out.tfevents.2.host.1.0", texts)
     objects.put(f"runs/b/{NAME}", write("b", range(10)))
     objects.put("runs/b/notes.txt", b"no events")
-    address, _, options = users_address(bucket, prefix).partition("?")
+    address, _, options = bucket.users_address(prefix).partition("?")
     logs = runcast.read(f"{address}/runs?{options}")
     assert logs.sources == ["a/train", "b"]
     assert asked == [], "opening lists only"

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 import uuid
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -51,15 +50,6 @@ from datetime import timedelta
 import runcast.recorder.distant, runcast.recorder.follower
 runcast.recorder.distant.LAST_LOOK, runcast.recorder.follower.TIMEOUT = 4.0, timedelta(seconds=1)
 """
-
-
-def users_address(bucket, prefix: str) -> str:
-    """What a user writes: Azure's account stands in the path, and no options but the endpoint."""
-    parts = urlsplit(bucket.address(prefix))
-    if parts.scheme != "az":
-        return parts.geturl()
-    query = "&".join(each for each in parts.query.split("&") if not each.startswith("account_name="))
-    return f"az://devstoreaccount1/{parts.netloc}{parts.path}?{query}"
 
 
 def rows(recorder) -> dict[str, dict]:
@@ -126,7 +116,7 @@ def test_a_watched_bucket(cloud, request, new_run, start_recorder, store, write,
         objects.put("logs/old/events.out.tfevents.1.host.1.0", write("old", range(5)))
         time.sleep(3.1)  # that it is older can be told by whole seconds
     run = new_run()
-    address = users_address(bucket, f"{prefix}/logs")
+    address = bucket.users_address(f"{prefix}/logs")
     run.watch(address)
     label = address.partition("?")[0]
     name = f"events.out.tfevents.{int(time.time())}.host.1.0"
