@@ -33,6 +33,9 @@ __all__ = ["bring_all", "fitting_jobs", "grouped", "is_archived"]
 WORTH = 4 << 20
 """Bytes from which on another process brings more than it costs to start."""
 
+WORTH_IN_BUCKET = 64 << 20
+"""The same of what is in a bucket: a process that reads one is not a copy of this one, and imports everything anew."""
+
 TOLD = 0.1
 """Seconds between two words of a process about how far it is."""
 
@@ -51,7 +54,8 @@ def fitting_jobs(runs: Sequence[Planned], wanted: int | None = None) -> int:
         return 1  # each process would unpack the archive for itself
     if wanted is None:
         size = sum(run.size for run in runs)
-        wanted = min(_cores(), 1 + size // WORTH)
+        worth = WORTH if _are_in_folders(runs) else WORTH_IN_BUCKET
+        wanted = min(_cores(), 1 + size // worth)
     return max(1, min(wanted, len(runs)))
 
 
@@ -186,12 +190,13 @@ def _bring(several: list[Planned]) -> list[Brought]:
 
 def _context(runs: Sequence[Planned]) -> BaseContext:
     """Return how processes are started: copies of this one where that is safe, since nothing has to be imported anew then."""
-    only_folders = all(
-        isinstance(each.location, Folder) for run in runs for each in (*run.events, *run.whole)
-    )
-    if sys.platform == "linux" and only_folders and threading.active_count() == 1:
+    if sys.platform == "linux" and _are_in_folders(runs) and threading.active_count() == 1:
         return multiprocessing.get_context("fork")
     return multiprocessing.get_context("spawn")
+
+
+def _are_in_folders(runs: Sequence[Planned]) -> bool:
+    return all(isinstance(each.location, Folder) for run in runs for each in (*run.events, *run.whole))
 
 
 def _cores() -> int:
