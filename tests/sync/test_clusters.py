@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -277,13 +279,18 @@ class Ray:
         self.home, self.port = home, free_port()
         self.address = f"127.0.0.2:{self.port}"
         self.processes = []
+        self._sockets = tempfile.mkdtemp(prefix="ray")  # their paths may have 107 bytes
         self._start(
             "--head",
             f"--port={self.port}",
             "--include-dashboard=false",
-            f"--temp-dir={home / 'ray'}",
+            f"--temp-dir={self._sockets}",
         )
-        wait_for(lambda: answers(self.port), 60)
+        try:
+            wait_for(lambda: answers(self.port), 100)
+        except BaseException:
+            self.close()
+            raise
 
     def _start(self, *words: str) -> None:
         common = (
@@ -335,6 +342,7 @@ class Ray:
                 with suppress(psutil.NoSuchProcess):
                     child.kill()
             process.wait()
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
