@@ -235,7 +235,7 @@ def tell(text: str) -> None:
 
 def _usable(logdirs: tuple[str, ...]) -> list[str]:
     """Return the logdirs that can be watched, and tell what is the matter with the others, or with one that is not there yet."""
-    from runcast.run.roots import check_logdir
+    from runcast.run.roots import check_logdir, is_remote
 
     usable = []
     for logdir in logdirs:
@@ -245,6 +245,8 @@ def _usable(logdirs: tuple[str, ...]) -> list[str]:
             tell(f"{error}. The run is recorded without it")
             continue
         usable.append(path)
+        if is_remote(path):
+            continue
         if not Path(path).exists():
             print(f"runcast: {path} does not exist yet; it is waited for")  # noqa: T201
         elif not os.access(path, os.R_OK | os.X_OK):

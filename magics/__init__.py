@@ -21,9 +21,10 @@ __all__ = ["RuncastMagics", "rewrite_cell_magic"]
 RUNCAST_USAGE = """\
 %runcast status   every watched file: bytes written and recorded, lag, skipped records, and why one is left out
 %runcast finish   finish the run; its charts stay in the notebook
+%runcast sync PATH|URL ...   make runs of logs that are there already; `%runcast sync --help` lists the options
 %runcast help     this"""
 
-COMMANDS = ("status", "finish", "help")
+COMMANDS = ("status", "finish", "sync", "help")
 
 _CELL = re.compile(r"%%sync_tensorboard(?:[ \t]+(?P<options>.*?))?[ \t]*\r?\n?$")
 
@@ -55,7 +56,7 @@ class RuncastMagics(Magics):
 
     @line_magic
     def runcast(self, line: str) -> None:
-        """`%runcast status`, `%runcast finish` or `%runcast help`."""
+        """`%runcast status`, `%runcast finish`, `%runcast sync …` or `%runcast help`."""
         try:
             words = split(line)
         except RuncastError as error:
@@ -71,6 +72,11 @@ class RuncastMagics(Magics):
                     print("runcast: no run to finish; %sync_tensorboard starts one")  # noqa: T201
                 else:
                     print(f"runcast: {run.name} is {run.state}; `runcast show {run.id}` shows it")  # noqa: T201
+            case ["sync", *rest]:
+                from runcast.magics.bring import bring
+
+                assert self.shell is not None
+                bring(rest, self.shell)
             case [] | ["help"] | ["--help"] | ["-h"]:
                 print(RUNCAST_USAGE)  # noqa: T201
             case [word] if word not in COMMANDS:

@@ -19,7 +19,7 @@ __all__ = ["SYNC_USAGE", "SyncOptions", "parse_sync", "split"]
 SYNC_USAGE = """\
 %sync_tensorboard [LOGDIR ...] [--project P] [--name N] [--to URL] [--no-save] [--no-tensorboard] [--height H]
 
-  LOGDIR            a folder to watch, also for other processes; it need not exist yet
+  LOGDIR            a folder, or s3://…, gs://… or az://…, to watch, also for other processes; it need not exist yet
   --project P       the project that the run belongs to
   --name N          the run's name
   --to URL          bring the run to this server as well (`runcast login URL` stores a token for it)

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-__all__ = ["SCHEMES", "Listed", "ObjectGone", "Objects", "check_address", "users_objects"]
+__all__ = [
+    "SCHEMES",
+    "Address",
+    "Listed",
+    "ObjectGone",
+    "Objects",
+    "check_address",
+    "is_bucket",
+    "users_objects",
+]
 
 SCHEMES = {"s3": "S3", "gs": "Google Cloud Storage", "az": "Azure"}
 """What the address of a bucket begins with."""
@@ -64,6 +73,8 @@ event files to a bucket."""
 
 _STATUS = re.compile(r"status code: (\d{3})")
 
+_TRIED = re.compile(r" in [\d.]+\w?s(, after \d+ retries, max_retries: \d+, retry_timeout: \d+s)?[ -]*")
+
 _GOOGLE_LOGIN = Path(".config", "gcloud", "application_default_credentials.json")
 
 
@@ -80,8 +91,37 @@ class Listed(NamedTuple):
     version: str
 
 
+class Address(NamedTuple):
+    """A user's address, taken apart: the bucket (with Azure's account before the container), options, and what is in it, with `/`."""
+
+    bucket: str
+    options: str
+    name: str
+
+    @classmethod
+    def of(cls, address: str) -> Address:
+        """Take an address apart."""
+        plain, _, options = address.partition("?")
+        scheme, _, rest = plain.partition("://")
+        bucket, _, name = rest.partition("/")
+        if scheme == "az":
+            container, _, name = name.strip("/").partition("/")
+            bucket = f"{bucket}/{container}"
+        return cls(f"{scheme}://{bucket}", options, name.strip("/"))
+
+    def opened(self, *, timeout: timedelta | None = None, or_machine: bool = False) -> Objects:
+        """Return the bucket's objects, all of them. See `Objects`, and what that raises."""
+        address = f"{self.bucket}?{self.options}" if self.options else self.bucket
+        return users_objects(address, timeout=timeout, or_machine=or_machine)
+
+
 class ObjectGone(StoreError):
     """There is no such object."""
+
+
+def is_bucket(address: str) -> bool:
+    """Say whether an address is one of a bucket."""
+    return urlsplit(address).scheme in SCHEMES
 
 
 def check_address(address: str) -> None:
@@ -96,8 +136,8 @@ def check_address(address: str) -> None:
         raise LogdirError(f"{address}: an account alone is no place; write az://account/container/path")
 
 
-def users_objects(address: str, *, timeout: timedelta | None = None) -> Objects:
-    """Return the objects at an address as users write it: Azure's account stands in it. Raises as `Objects` does."""
+def users_objects(address: str, *, timeout: timedelta | None = None, or_machine: bool = False) -> Objects:
+    """Return the objects at an address as users write it: Azure's account stands in it. See `Objects`, and what that raises."""
     parts = urlsplit(address)
     options = dict(parse_qsl(parts.query))
     where = f"{parts.netloc}{parts.path}"
@@ -106,7 +146,7 @@ def users_objects(address: str, *, timeout: timedelta | None = None) -> Objects:
         if (key := os.environ.get("AZURE_STORAGE_KEY")) and "account_key" not in options:
             options["account_key"] = key
     given = f"{parts.scheme}://{where}" + (f"?{urlencode(options)}" if options else "")
-    return Objects(given, timeout=timeout)
+    return Objects(given, timeout=timeout, or_machine=or_machine)
 
 
 class Objects:
@@ -120,8 +160,11 @@ class Objects:
     `RETRY_TIMEOUT` at most.
     """
 
-    def __init__(self, address: str, *, timeout: timedelta | None = None) -> None:
-        """`timeout` is for one request. Raises `SettingsError` for an address that cannot be one, or nobody to be, and `MissingPackage`."""
+    def __init__(self, address: str, *, timeout: timedelta | None = None, or_machine: bool = False) -> None:
+        """`timeout` is for one request. With `or_machine`, the machine is asked for its role where nothing says who we are.
+
+        Raises `SettingsError` for an address that cannot be one, or nobody to be, and `MissingPackage`.
+        """
         parts = urlsplit(address)
         if parts.scheme not in SCHEMES or not parts.netloc:
             known = ", ".join(f"{scheme}://bucket/prefix" for scheme in SCHEMES)
@@ -130,6 +173,7 @@ class Objects:
         self._obstore = _import_obstore()
         options = dict(parse_qsl(parts.query))
         on_machine = options.pop("credentials", "") == "machine"
+        self._or_machine = or_machine
         self._prefix = parts.path.strip("/")
         self._timeout = TIMEOUT if timeout is None else timeout
         self._store = self._open(parts.scheme, parts.netloc, options, on_machine=on_machine)
@@ -228,7 +272,7 @@ class Objects:
                 provider = self._profile()
             elif scheme == "az" and _AZURE_LOGIN.expanduser().exists():
                 options["use_azure_cli"] = "true"
-            else:
+            elif not self._or_machine:
                 names = ", ".join(_CREDENTIALS[scheme][:2])
                 raise SettingsError(
                     f"nothing says who opens {self.address}: set {names} or another of the cloud's variables, or add "
@@ -339,6 +383,6 @@ def _has_profiles() -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return what an error of obstore says, without its internals, nor an address's query, which may be a secret."""
+    """Return what an error of obstore says: the same for the same trouble, without an address's query, which may be a secret."""
     said = str(error).split("\n", 1)[0].partition(": <?xml")[0]
-    return re.sub(r"(https?://[^\s?]*)\?\S*", r"\1", said).strip(" :")
+    return _TRIED.sub(": ", re.sub(r"(https?://[^\s?]*)\?\S*", r"\1", said)).strip(" :")

@@ -22,6 +22,7 @@ import uuid
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -221,6 +222,14 @@ class Bucket:
             yield
         finally:
             self.request("PUT", "/-/fault?status=200")
+
+    def users_address(self, prefix: str) -> str:
+        """Return the address of a prefix as a user writes it: Azure's account stands in the path."""
+        parts = urlsplit(self.address(prefix))
+        if parts.scheme != "az":
+            return parts.geturl()
+        query = "&".join(each for each in parts.query.split("&") if not each.startswith("account_name="))
+        return f"az://{_AZURE_ACCOUNT}/{parts.netloc}{parts.path}?{query}"
 
     def close(self) -> None:
         """End the server."""

@@ -14,7 +14,7 @@ OUTER = ("extension", "magics", "widgets")
 MAY_IMPORT = {
     "events": {"errors", "settings"},
     "logdir": {"events", "objects", "errors", "settings"},
-    "run": {"capture", "events", "errors", "settings"},
+    "run": {"capture", "events", "objects", "errors", "settings"},
     "capture": {"errors", "settings"},
     "store": {"run", "events", "objects", "errors", "settings"},
     "recorder": {"store", "run", "events", "objects", "errors", "settings", "credentials"},

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from runcast.capture.flusher import Flusher
@@ -25,15 +26,21 @@ __all__ = ["WriterNotice", "captured", "flush_all", "is_remembering", "patch", "
 
 def _opened(library: Library, writer: Any, arguments: Collection[Any]) -> None:
     _writers.opened(library, writer, arguments)
+    _poke()
+
+
+def _new_flushers() -> tuple[Flusher, Flusher]:
+    here = Flusher(_writers.known, lambda: _writers.anyone_listens, _writers.look_again)
+    return here, Flusher(_writers.known, lambda: _writers.anyone_listens, remote=True)
+
+
+def _poke() -> None:
     _flusher.poke()
-
-
-def _new_flusher() -> Flusher:
-    return Flusher(_writers.known, lambda: _writers.anyone_listens, _writers.look_again)
+    _remote_flusher.poke()
 
 
 _writers = Writers()
-_flusher = _new_flusher()
+_flusher, _remote_flusher = _new_flushers()
 _patches = Patches(_opened, _writers.adopt)
 
 
@@ -46,7 +53,7 @@ def patch(*, tensorboard: bool = True, tensorboard_x: bool = True, remember: boo
     wanted = {"tensorboard": tensorboard, "tensorboardX": tensorboard_x, "tensorflow": True}
     _writers.remembering = _writers.remembering or remember
     _patches.enable([library for library in LIBRARIES if wanted[library.name]])
-    _flusher.poke()
+    _poke()
 
 
 def unpatch() -> None:
@@ -71,37 +78,44 @@ def subscribe(callback: Callable[[WriterNotice], None]) -> Callable[[], None]:
     Returns a function that ends that. What the callback raises is swallowed.
     """
     unsubscribe = _writers.subscribe(callback)
-    _flusher.poke()
+    _poke()
     return unsubscribe
 
 
-def flush_all(timeout: float) -> bool:
-    """Flush all writers but those on buckets, and wait at most `timeout` seconds for it; whether that was enough."""
-    return _flusher.flush_all(timeout)
+def flush_all(timeout: float, *, remote: bool = False) -> bool:
+    """Flush all writers (those on buckets only if `remote`), and wait at most `timeout` seconds for it; whether that was enough."""
+    began = time.monotonic()
+    flushed = _flusher.flush_all(timeout)
+    if remote:
+        flushed = _remote_flusher.flush_all(max(0.0, timeout - (time.monotonic() - began))) and flushed
+    return flushed
 
 
 def _before_fork() -> None:
     _flusher.before_fork()
+    _remote_flusher.before_fork()
 
 
 def _after_fork() -> None:
     _flusher.after_fork()
+    _remote_flusher.after_fork()
 
 
 def _start_afresh() -> None:
     """In a forked child: its parent's writers have no threads here, and its parent's locks may never be released."""
-    global _flusher  # noqa: PLW0603  the child's own
+    global _flusher, _remote_flusher
     _writers.forget()
     _patches.forget_locks()
     for library in LIBRARIES:
         if library.closing is not None:
             library.closing = threading.RLock()
-    _flusher = _new_flusher()
+    _flusher, _remote_flusher = _new_flushers()
 
 
 def _stop() -> None:
     _writers.look_again()
     _flusher.stop()
+    _remote_flusher.stop()
 
 
 if hasattr(os, "register_at_fork"):

@@ -34,6 +34,7 @@ STOP_WAIT = 1.0
 class Flusher:
     """Flushes the writers that `writers()` returns, while `wanted()`; one daemon thread, started when it is first needed.
 
+    They are those on this machine or, with `remote`, those on buckets: a bucket that does not answer holds up no others.
     `look_again()` is called whenever writers are flushed: one may have opened another file.
 
     While a writer is flushed, the lock that `before_fork` takes is held: a child never inherits a writer's lock that no
@@ -45,8 +46,11 @@ class Flusher:
         writers: Callable[[], Iterable[Known]],
         wanted: Callable[[], bool],
         look_again: Callable[[], None] = lambda: None,
+        *,
+        remote: bool = False,
     ) -> None:
-        self._writers = writers
+        self._all = writers
+        self._remote = remote
         self._wanted = wanted
         self._look_again = look_again
         self._changed = threading.Condition()
@@ -58,7 +62,6 @@ class Flusher:
         self._answered = 0
         self._deadline = 0.0
         self._poked = False
-        self._remote_due = 0.0
 
     def poke(self) -> None:
         """Say that there is a writer, or a subscriber, more."""
@@ -69,7 +72,7 @@ class Flusher:
                 self._changed.notify_all()
 
     def flush_all(self, timeout: float) -> bool:
-        """Flush every writer but those on buckets, after all that was logged so far has reached its file's buffer.
+        """Flush every writer, after all that was logged so far has reached its file's buffer.
 
         Waits at most `timeout` seconds, even for a file system that hangs; whether all is flushed.
         """
@@ -135,8 +138,11 @@ class Flusher:
                 self._flush_due()
                 cost = time.perf_counter() - began
                 # The lesser of two: a thread that waited for the interpreter's lock once did no harm to anyone.
-                pause = min(max(INTERVAL, min(cost, last_cost) / SHARE), LONGEST)
+                pause = LONGEST if self._remote else min(max(INTERVAL, min(cost, last_cost) / SHARE), LONGEST)
                 last_cost = cost
+
+    def _writers(self) -> list[Known]:
+        return [known for known in self._all() if known.is_remote == self._remote]
 
     def _due(self) -> bool:
         """Whether there is anything for the thread to do by itself."""
@@ -149,20 +155,17 @@ class Flusher:
         return False
 
     def _flush_due(self) -> None:
-        remote = time.monotonic() >= self._remote_due
-        if remote:
-            self._remote_due = time.monotonic() + LONGEST
         if self._wanted():
             self._look_again()
             for known in self._writers():
                 target = known.flushable()
-                if target is not None and (remote or not known.is_remote) and _holds_back(known, target):
+                if target is not None and _holds_back(known, target):
                     self._flush(known, target)
 
     def _flush_now(self, deadline: float) -> None:
         for known in self._writers():
             target = known.flushable()
-            if target is not None and not known.is_remote:
+            if target is not None:
                 try:
                     known.library.settle(target, deadline)
                 except Exception:

@@ -7,15 +7,16 @@ import os
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from runcast.cli.progress import Progress, tell
 from runcast.cli.words import size
-from runcast.errors import LogdirError, ServerUnreachable
+from runcast.errors import LogdirError, ServerUnreachable, StorageFull
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from runcast.sync.find import Found
     from runcast.sync.plan import Layout, Planned
@@ -50,6 +51,8 @@ class Wishes:
     jobs: int | None = None
     as_json: bool = False
     watch: bool = False
+    executor: str | None = None
+    progress: Literal["auto", "json"] = "auto"
 
 
 @dataclass
@@ -75,15 +78,12 @@ def bring(given: Sequence[str], to: Destination, terms: Terms, wishes: Wishes) -
     if wishes.watch:
         return _watch(given, to, terms, wishes)
     with closing(_find(given, to, wishes)) as found:
-        runs = _planned(found, terms, wishes)
+        runs = _planned(found, to, terms, wishes)
         if wishes.dry_run:
             _show_plan(runs, found, as_json=wishes.as_json)
             return PARTLY if found.problems else 0
         result = _bring(runs, found, to, terms, wishes)
-    if wishes.as_json:
-        _print_json(result, to)
-    else:
-        _show(result, to)
+    _say(result, to, wishes)
     return 0 if result.is_whole else PARTLY
 
 
@@ -98,14 +98,13 @@ def _watch(given: Sequence[str], to: Destination, terms: Terms, wishes: Wishes) 
             try:
                 with closing(_find(given, to, wishes)) as found:
                     found.problems = [each for each in found.problems if str(each) not in said]
-                    runs = [
-                        run for run in _planned(found, terms, wishes) if whole.get(run.key) != run.version
-                    ]
+                    planned = _planned(found, to, terms, wishes)
+                    runs = [run for run in planned if whole.get(run.key) != run.version]
                     if runs or found.problems:
                         said.update(str(each) for each in found.problems)
                         code = _tell(_bring(runs, found, to, terms, wishes), runs, to, wishes, whole)
                     far = any("://" in location.label for location, _ in found.at)
-            except (LogdirError, ServerUnreachable) as error:
+            except (LogdirError, ServerUnreachable, StorageFull) as error:
                 far = False
                 if str(error) not in said:
                     said.add(str(error))
@@ -125,10 +124,9 @@ def _tell(
     for each in result.runs:
         if each.outcome != "failed" and not any(left.is_trouble for left in each.left_out):
             whole[each.key] = versions[each.key]
-    if wishes.as_json:
-        _print_json(result, to, line=True)
-    elif any(run.outcome != "unchanged" for run in result.runs) or not result.is_whole:
-        _show(result, to)
+    told_all = wishes.as_json or wishes.progress == "json"
+    if told_all or any(run.outcome != "unchanged" for run in result.runs) or not result.is_whole:
+        _say(result, to, wishes)
     return 0 if result.is_whole else PARTLY
 
 
@@ -139,7 +137,7 @@ def _find(given: Sequence[str], to: Destination, wishes: Wishes) -> Found:
     return find(given, wishes.include, wishes.exclude, without=own)
 
 
-def _planned(found: Found, terms: Terms, wishes: Wishes) -> list[Planned]:
+def _planned(found: Found, to: Destination, terms: Terms, wishes: Wishes) -> list[Planned]:
     from runcast.sync.plan import plan
 
     runs = plan(found.at, wishes.layout)
@@ -148,49 +146,90 @@ def _planned(found: Found, terms: Terms, wishes: Wishes) -> list[Planned]:
         raise click.UsageError(
             f"{option} is for one run, but {len(runs)} were found: add --one-run, or name one of their folders"
         )
+    if wishes.layout == "auto" and terms.id is None and (store := to.opened_folder()) is not None:
+        from runcast.sync.known import recognise
+
+        with store:
+            return recognise(runs, store)
     return runs
 
 
 def _bring(runs: Sequence[Planned], found: Found, to: Destination, terms: Terms, wishes: Wishes) -> _Result:
-    from runcast.cli.progress import Progress
-    from runcast.sync.jobs import bring_all, fitting_jobs
-
     result = _Result(problems=found.problems)
     began = time.monotonic()
-    with Progress(len(runs), sum(run.size for run in runs)) as progress:
-        jobs = fitting_jobs(runs, wishes.jobs)
-        with closing(bring_all(runs, to, terms, progress.moved, jobs)) as brought:
-            try:
-                for each in brought:
-                    result.runs.append(each)
-                    progress.done()
-            except KeyboardInterrupt:
-                progress.say(
-                    f"interrupted: {len(result.runs)} of {len(runs)} runs are there; the same command goes on"
-                )
-                raise
+    with (
+        Progress(len(runs), sum(run.size for run in runs), as_json=wishes.progress == "json") as progress,
+        closing(_executed(runs, to, terms, wishes, progress)) as brought,
+    ):
+        try:
+            for each in brought:
+                result.runs.append(each)
+                progress.done()
+        except KeyboardInterrupt:
+            progress.say(
+                f"interrupted: {len(result.runs)} of {len(runs)} runs are there; the same command goes on"
+            )
+            raise
     result.took = time.monotonic() - began
     return result
 
 
-def _show(result: _Result, to: Destination) -> None:
+def _executed(
+    runs: Sequence[Planned], to: Destination, terms: Terms, wishes: Wishes, progress: Progress
+) -> Generator[Brought]:
+    """Return what brings the runs: this machine's processes, or a cluster's."""
+    if wishes.executor is None:
+        from runcast.sync.jobs import bring_all, fitting_jobs
+
+        return bring_all(runs, to, terms, progress.moved, fitting_jobs(runs, wishes.jobs))
+    from runcast.sync.clusters import open_cluster
+    from runcast.sync.clusters.bringing import bring_on
+
+    cluster = open_cluster(wishes.executor)
+    return bring_on(cluster, runs, to, terms, progress.moved, progress.say, wishes.jobs)
+
+
+def _say(result: _Result, to: Destination, wishes: Wishes) -> None:
+    """Say what has become of everything, to whoever listens."""
+    if wishes.progress == "json":
+        said, problems = _summary(result, to)
+        tell("result", text="\n".join([*said[:-1], *problems, said[-1]]), **_shape(result, to))
+    if wishes.as_json:
+        from runcast.store import shapes
+
+        text = shapes.dumps(_shape(result, to))
+        click.echo(json.dumps(json.loads(text)) if wishes.watch else text)
+    elif wishes.progress != "json":
+        said, problems = _summary(result, to)
+        for line in said[:-1]:
+            click.echo(line)
+        for line in problems:
+            click.echo(line, err=True)
+        click.echo(said[-1])
+
+
+def _summary(result: _Result, to: Destination) -> tuple[list[str], list[str]]:
+    """Return the lines that say what is there, the last of which says it all, and those that say what is not."""
     runs = sorted(result.runs, key=lambda run: run.name)
     changed = [run for run in runs if run.outcome in {"new", "grown"}]
-    width = max((len(run.name) for run in changed[:RUNS_SHOWN]), default=0)
-    for run in changed[:RUNS_SHOWN]:
-        click.echo(
-            f"{run.name:<{width}}  {run.outcome:<5}  {run.events:,} events, {size(run.bytes)}  {to.run_address(run.id)}"
-        )
+    shown = [
+        (run.name, run.outcome, f"{run.events:,} events", size(run.bytes), to.run_address(run.id))
+        for run in changed[:RUNS_SHOWN]
+    ]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    said = [
+        f"{name:<{widths[0]}}  {outcome:<{widths[1]}}  {events:>{widths[2]}}  {moved:>{widths[3]}}  {address}"
+        for name, outcome, events, moved, address in shown
+    ]
     if len(changed) > RUNS_SHOWN:
-        click.echo(f"… and {len(changed) - RUNS_SHOWN} more: `runcast runs` lists them")
+        said.append(f"… and {len(changed) - RUNS_SHOWN} more: `runcast runs` lists them")
     told = [(f"{run.name}", run.why) for run in runs if run.why]
     told += [(each.path, each.why) for run in runs for each in run.left_out]
     told += result.problems
-    for place, why in told[:LEFT_OUT_SHOWN]:
-        click.echo(f"{place}: {why}", err=True)
+    problems = [f"{place}: {why}" for place, why in told[:LEFT_OUT_SHOWN]]
     if len(told) > LEFT_OUT_SHOWN:
-        click.echo(f"… and {len(told) - LEFT_OUT_SHOWN} more: --json lists them all", err=True)
-    click.echo(f"{_counts(runs)}: {_figures(changed, result.took)}, in {to}")
+        problems.append(f"… and {len(told) - LEFT_OUT_SHOWN} more: --json lists them all")
+    return [*said, f"{_counts(runs)}: {_figures(changed, result.took)}, in {to}"], problems
 
 
 def _counts(runs: Sequence[Brought]) -> str:
@@ -213,14 +252,13 @@ def _figures(changed: Sequence[Brought], took: float) -> str:
     return f"{events:,} events, {size(moved)} in {took:.1f} s"
 
 
-def _print_json(result: _Result, to: Destination, *, line: bool = False) -> None:
-    from runcast.store import shapes
-
+def _shape(result: _Result, to: Destination) -> dict[str, Any]:
     runs = [
         {
             "id": run.id,
             "name": run.name,
             "outcome": run.outcome,
+            "address": to.run_address(run.id),
             "files": run.files,
             "bytes": run.bytes,
             "events": run.events,
@@ -231,15 +269,13 @@ def _print_json(result: _Result, to: Destination, *, line: bool = False) -> None
         }
         for run in sorted(result.runs, key=lambda run: run.name)
     ]
-    shape = {
+    return {
         "to": str(to),
         "whole": result.is_whole,
         "runs": runs,
         "problems": [{"path": place, "why": why} for place, why in result.problems],
         "seconds": round(result.took, 3),
     }
-    text = shapes.dumps(shape)
-    click.echo(json.dumps(json.loads(text)) if line else text)
 
 
 def _show_plan(runs: Sequence[Planned], found: Found, *, as_json: bool) -> None:
@@ -254,10 +290,13 @@ def _show_plan(runs: Sequence[Planned], found: Found, *, as_json: bool) -> None:
             else "at a time unknown"
         )
         where = f" on {run.host}" if run.host else ""
+        known = f"; it is run {run.run}" if run.run else ""
         click.echo(
-            f"{run.name}: {count} file{'' if count == 1 else 's'}, {size(run.size)}, begun {begun}{where}"
+            f"{run.name}: {count} file{'' if count == 1 else 's'}, {size(run.size)}, begun {begun}{where}{known}"
         )
         rows = list(_rows(run))
+        if [name for name, _ in rows] == ["."]:
+            continue  # the line above says it all
         for number, (name, words) in enumerate(rows):
             click.echo(f"{'└─' if number == len(rows) - 1 else '├─'} {name}: {words}")
     for place, why in found.problems:
@@ -289,7 +328,7 @@ def _print_plan(runs: Sequence[Planned], found: Found) -> None:
     shape: dict[str, Any] = {
         "runs": [
             {
-                "id": run_id(run.key),
+                "id": run.run or run_id(run.key),
                 "name": run.name,
                 "created": run.created,
                 "host": run.host,

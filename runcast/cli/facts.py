@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from runcast.cli.words import figure, size
 
@@ -48,6 +49,7 @@ _TOLD = frozenset(
         "notes",
         "group",
         "job_type",
+        "sync",
     ]
 )
 
@@ -80,6 +82,8 @@ def fact_lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         kind = facts.get("implementation", "CPython")
         version = f"{python}" if kind == "CPython" else f"{python} ({kind})"
         yield "python", f"{version} · {facts['executable']}" if facts.get("executable") else version
+    if isinstance(sync := facts.get("sync"), dict) and sync.get("from"):
+        yield "from", unquote(str(sync["from"]).removeprefix("file://").removesuffix("!"))
     for key, value in facts.items():
         if key not in _TOLD:
             yield key, plain(value)

@@ -1,7 +1,8 @@
-"""How far a sync is: a bar on a terminal, a line now and then elsewhere."""
+"""How far a sync is: a bar on a terminal, a line now and then elsewhere, or JSON for a program that shows it."""
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
@@ -14,19 +15,27 @@ from runcast.cli.words import duration, size
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "tell"]
 
 INTERVAL = 5.0
 """Seconds between two lines where there is no terminal."""
 
-WINDOW = 10.0
-"""Seconds that a rate is over."""
+OFTEN = 0.2
+"""Seconds between two messages to a program."""
+
+
+def tell(kind: str, **said: Any) -> None:
+    """Tell the program that reads stderr something, as one line of JSON."""
+    click.echo(json.dumps({"kind": kind, **said}), err=True)
 
 
 class Progress:
-    """Shows on stderr how much of `total` bytes and of so many runs is there. `moved` may be called on any thread."""
+    """Shows on stderr how much of `total` bytes and of so many runs is there. `moved` may be called on any thread.
 
-    def __init__(self, runs: int, total: int) -> None:
+    With `as_json` a program reads it: `{"kind": "progress", "part": 0.25, "words": "…"}` and `{"kind": "say", "words": "…"}`, a line each.
+    """
+
+    def __init__(self, runs: int, total: int, *, as_json: bool = False) -> None:
         self._runs = runs
         self._total = total
         self._bytes = self._events = self._runs_done = 0
@@ -34,7 +43,8 @@ class Progress:
         self._lock = threading.Lock()
         self._bar: Any = None
         self._task: Any = None
-        self._terminal = sys.stderr.isatty()
+        self._as_json = as_json
+        self._terminal = not as_json and sys.stderr.isatty()
 
     def __enter__(self) -> Progress:  # noqa: PYI034 - Self is Python 3.11's
         if self._terminal:
@@ -46,6 +56,8 @@ class Progress:
             self._bar = Bar(*columns, console=Console(stderr=True), transient=True, expand=True)
             self._task = self._bar.add_task("", total=max(1, self._total), words="")
             self._bar.start()
+        if self._terminal or self._as_json:
+            self._told = -OFTEN
             self._show()
         return self
 
@@ -69,18 +81,25 @@ class Progress:
             self._show()
 
     def say(self, words: str) -> None:
-        """Say something beside the bar."""
-        if self._bar is not None:
-            self._bar.stop()
-        click.echo(f"runcast: {words}", err=True)
+        """Say something above the bar."""
+        if self._as_json:
+            tell("say", words=words)
+        elif self._bar is not None:
+            self._bar.console.print(f"runcast: {words}", markup=False, highlight=False, soft_wrap=True)
+        else:
+            click.echo(f"runcast: {words}", err=True)
 
     def _show(self) -> None:
         if self._bar is not None:
             self._bar.update(self._task, completed=self._bytes, words=self._words())
             return
         now = time.monotonic()
-        if now - self._told >= INTERVAL:
-            self._told = now
+        if now - self._told < (OFTEN if self._as_json else INTERVAL):
+            return
+        self._told = now
+        if self._as_json:
+            tell("progress", part=round(self._bytes / max(1, self._total), 4), words=self._words())
+        else:
             click.echo(f"runcast: {self._words()}", err=True)
 
     def _words(self) -> str:

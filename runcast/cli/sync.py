@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -69,7 +70,13 @@ def logout(url: str) -> None:
 @click.option(
     "--to",
     metavar="STORE",
-    help="A server, or another folder of runs; without it, the setting's server, else the runs of this machine.",
+    help="A server, another folder of runs, or postgresql://…; without it, the setting's server, else the runs of this machine.",
+)
+@click.option(
+    "--files",
+    metavar="URL",
+    envvar="RUNCAST_FILES",
+    help="s3://…, gs://… or az://…: where a store on PostgreSQL keeps its files, if not in DIR.",
 )
 @click.option("--one-run", is_flag=True, help="All that is found becomes one run.")
 @click.option("--run-per-dir", is_flag=True, help="Each folder with event files becomes a run.")
@@ -84,8 +91,19 @@ def logout(url: str) -> None:
 @click.option(
     "-j", "--jobs", metavar="N", type=click.IntRange(min=1), help="Processes at work (default: what fits)."
 )
+@click.option(
+    "--executor",
+    metavar="CLUSTER",
+    help="dask://HOST:PORT, ray or ray://HOST:PORT: the workers of a cluster bring the logs.",
+)
 @click.option("--watch", is_flag=True, help="Go on bringing what is new, until interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "json"]),
+    default="auto",
+    help="json: say on stderr how far it is as JSON lines, for a program that shows it.",
+)
 @click.option(
     "--all", "everything", is_flag=True, help="Without PATH: also runs that were meant to stay here."
 )
@@ -97,6 +115,7 @@ def sync(
     name: str | None,
     run_id: str | None,
     to: str | None,
+    files: str | None,
     *,
     one_run: bool,
     run_per_dir: bool,
@@ -104,8 +123,10 @@ def sync(
     exclude: tuple[str, ...],
     dry_run: bool,
     jobs: int | None,
+    executor: str | None,
     watch: bool,
     as_json: bool,
+    progress: Literal["auto", "json"],
     everything: bool,
 ) -> None:
     """Bring to a store what is not there yet: logs that were written without runcast, or runs of this machine.
@@ -114,6 +135,7 @@ def sync(
     in them is added to the same runs. Without them, runs of this machine (RUN, or all that were meant for a server and are not wholly
     there) are brought to their server. Nothing is sent or written twice.
     """
+    from runcast.errors import RunNotFound
     from runcast.sync.find import is_location
 
     place: Path | None = context.obj
@@ -131,6 +153,7 @@ def sync(
             "--exclude": exclude,
             "--dry-run": dry_run,
             "--jobs": jobs,
+            "--executor": executor,
             "--watch": watch,
             "--json": as_json,
         }
@@ -138,7 +161,13 @@ def sync(
             raise click.UsageError(
                 f"{given} is for logs: name a folder, an event file or an archive{_not_there(what)}"
             )
-        _bring_runs(place, what, to, everything=everything)
+        try:
+            _bring_runs(place, what, to, everything=everything)
+        except RunNotFound as error:
+            if not what:
+                raise
+            names = ", ".join(map(repr, what))
+            raise RunNotFound(f"{names}: no file or folder in {os.getcwd()}, and {error}") from error
         return
     if len(logs) < len(what):
         run = next(each for each in what if each not in logs)
@@ -164,29 +193,44 @@ def sync(
         jobs,
         as_json,
         watch,
+        executor,
+        progress,
     )
+    destination = _destination_of_logs(place, to, files, settings)
+    if executor is not None and not destination.is_shared:
+        raise click.UsageError(
+            f"the workers of a cluster cannot write to {destination}, a folder of this machine: name a store that they share, "
+            "--to https://… (a server), or --to postgresql://… with --files s3://…"
+        )
     terms = Terms(
         settings.project if project else None,
         settings.project or Path.cwd().name or "uncategorized",
         settings.name if name else None,
         settings.id if run_id else None,
     )
-    context.exit(bring(logs, _destination_of_logs(place, to, settings), terms, wishes))
+    context.exit(bring(logs, destination, terms, wishes))
 
 
 def _not_there(what: tuple[str, ...]) -> str:
     return f"; {what[0]!r} is none" if what else ""
 
 
-def _destination_of_logs(place: Path | None, to: str | None, settings: Settings) -> Destination:
+def _destination_of_logs(
+    place: Path | None, to: str | None, files: str | None, settings: Settings
+) -> Destination:
     """Return where logs go: what was named, else the setting's server, else this machine's runs."""
+    from runcast.credentials import token_for
     from runcast.settings import server_url
     from runcast.sync.stores import Destination
 
+    if to is not None and to.startswith(("postgresql:", "postgres:")):
+        folder = place.expanduser().absolute() if place is not None else settings.dir
+        return Destination(folder=None if files else folder, database=to, files=files or None)
     if to is not None and "://" not in to:
         return Destination(folder=Path(to).expanduser().absolute())
     if to is not None or (settings.to and place is None):
-        return Destination(url=server_url(to) if to is not None else settings.to)
+        url = server_url(to or settings.to or "")
+        return Destination(url=url, token=token_for(url))
     return Destination(folder=place.expanduser().absolute() if place is not None else settings.dir)
 
 

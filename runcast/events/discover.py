@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import deque
@@ -70,11 +71,12 @@ def find_files(
 
     Links are followed, but each real folder is looked at once, under its own name where it has one in the logdir: loops end,
     and a link such as `latest` adds nothing twice. Folders and files that vanish meanwhile, the logdir included, are simply
-    not there; other errors (no permission, the logdir is a file) go to `onerror` and the rest is still found. Never raises.
+    not there, nor is what a link in a circle leads to; other errors (no permission, the logdir is a file) go to `onerror` and the
+    rest is still found. Never raises.
     """
 
     def report(error: OSError) -> None:
-        if onerror is not None and not isinstance(error, FileNotFoundError):
+        if onerror is not None and error.errno not in {errno.ENOENT, errno.ELOOP}:
             onerror(error)
 
     found: list[FoundFile] = []

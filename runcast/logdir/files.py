@@ -1,6 +1,6 @@
 """Where event files are: the one seam between reading logs and the place that they are read from.
 
-`Files` is all that a place has to offer. `LocalFiles` is the file system; a bucket will be another.
+`Files` is all that a place has to offer. `LocalFiles` is the file system; `runcast.logdir.bucket` are buckets.
 """
 
 from __future__ import annotations
@@ -124,13 +124,17 @@ def files_at(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -
         text = os.fspath(path) if isinstance(path, os.PathLike) else path
         if not isinstance(text, str):
             raise LogdirError(f"{path!r} is no path: give text or a pathlib.Path")
-        if _URL.match(text):
-            raise LogdirError(
-                f"{text}: buckets cannot be read yet, only files on this machine; copy the logs here first, "
-                "or mount the bucket as a folder"
-            )
         given.append(text)
-    return LocalFiles(given)
+    distant = [text for text in given if _URL.match(text)]
+    if not distant:
+        return LocalFiles(given)
+    if len(distant) < len(given):
+        raise LogdirError(
+            f"{distant[0]}: what is in buckets and what is on this machine cannot be read together; read each by itself"
+        )
+    from runcast.logdir.bucket import BucketFiles  # most logs are on this machine
+
+    return BucketFiles(distant)
 
 
 class _Root(NamedTuple):

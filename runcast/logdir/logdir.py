@@ -50,6 +50,7 @@ def read(
 ) -> Logdir:
     """Open TensorBoard logs for reading: a folder with all below it, an event file, a pattern such as `runs/*/train`, or several.
 
+    Addresses in buckets (`s3://bucket/runs`, `gs://…`, `az://account/container/…`) are read as folders are, in ranges.
     With `pattern` only the sources that match it are read (shell wildcards; several patterns: any of them). Opening lists the files; what
     they hold is read when something is asked. Raises `LogdirError` if there is no event file.
     """

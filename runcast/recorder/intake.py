@@ -92,8 +92,10 @@ class Intake:
 
     @property
     def behind(self) -> bool:
-        """Whether something could not be recorded for the store's sake, and is to be tried again."""
-        return self.failing or bool(self._held) or (self._kept is not None and self._kept.behind)
+        """Whether something is still to be recorded: the store could not take it, or a bucket has not been read to its last."""
+        if self.failing or self._held or (self._kept is not None and self._kept.behind):
+            return True
+        return self._sources is not None and self._sources.behind
 
     def wait(self) -> float:
         """Return the seconds until the store is tried again; 0 while it works."""
@@ -160,7 +162,9 @@ class Intake:
         return self.wait() == 0 and bool(self._attempt(work))
 
     def close(self) -> None:
-        """Close the store, which opens again when it is needed."""
+        """Look at nothing any more, and close the store."""
+        if self._sources is not None:
+            self._sources.close()
         if self._store is not None:
             self._store.close()
 
@@ -219,7 +223,7 @@ class Intake:
             self._panels.open(store)
             known = store.files(state.run.id)
             self._sources = Sources(self._folder, state.begun, known)
-            self._kept = Kept(self._folder, known, self._warn)
+            self._kept = Kept(self._folder, known, self._warn, self._sources.remote)
         return self._sources, self._ledger
 
     def _keep(self, store: Store, state: RunState, sources: Sources, *, final: bool) -> bool:

@@ -14,7 +14,7 @@ import re
 import stat
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -29,6 +29,7 @@ from runcast.store.protocol import FileRecord
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from runcast.recorder.distant import RemoteFile
     from runcast.run.state import Policy, Save
     from runcast.store.protocol import Store
 
@@ -56,7 +57,7 @@ RETRY = 2.0
 
 _UNPLACEABLE = re.compile(r'[\x00-\x1f\\:*?"<>|]' if os.name == "nt" else r"[\x00-\x1f\\]")
 
-_Mark = tuple[int, int, int]
+_Mark = tuple[int, int, int | str]
 
 
 @dataclass
@@ -87,10 +88,18 @@ class _File:
 class Kept:
     """Keeps whole files of the run in `folder`. `follow` and the rest are for one thread; the work is done on another.
 
-    `known` are the files that the store has of earlier recorders, `warn` tells the user something once.
+    `known` are the files that the store has of earlier recorders, `warn` tells the user something once. `remote` gives those files that
+    are in buckets.
     """
 
-    def __init__(self, folder: Path, known: Iterable[FileRecord], warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        known: Iterable[FileRecord],
+        warn: Callable[[str], None],
+        remote: Callable[[str], RemoteFile | None] = lambda _: None,
+    ) -> None:
+        self._remote = remote
         self._folder = folder
         self._runs = os.path.realpath(folder.parent)
         self._staging = os.path.join(os.path.realpath(folder), STAGING) + os.sep
@@ -264,7 +273,9 @@ class Kept:
         if file.policy == "live" and not final and not self._is_calm(file, mark, now):
             return True
         try:
-            size = store.put(self._folder.name, file.record.path, Path(path))
+            remote = self._remote(path)
+            with nullcontext(Path(path)) if remote is None else remote.at_hand() as copy:
+                size = store.put(self._folder.name, file.record.path, copy)
         except StoreError as error:
             self._warn(f"{path} cannot be kept: {error}")
             file.say("retrying", str(error), source_size=mark[0])
@@ -287,6 +298,9 @@ class Kept:
 
     def _look(self, file: _File) -> _Mark | None:
         """Return what a file is like now; None if it cannot be copied, which its record then says."""
+        if (remote := self._remote(file.record.source_path)) is not None:
+            listed = remote.listed
+            return None if listed is None else (listed.size, int(listed.changed * 1e9), listed.version)
         try:
             status = os.stat(file.record.source_path)
         except FileNotFoundError:

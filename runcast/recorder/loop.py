@@ -261,6 +261,8 @@ class Recorder:
             case "wake":
                 self._pause = BUSY
                 self._next_look = min(self._next_look, now)
+            case "environment":
+                os.environ.update(header.get("set") or {})
             case "drain":
                 self._drains.append(_Drain(header.get("token"), dict(header.get("files") or {}), now + DRAIN))
                 self._intake.discover_soon()
@@ -322,6 +324,7 @@ class Recorder:
             return 0
         self._intake.hurry()
         self._drain_to_end()
+        self._intake.discover_soon()  # there may be more to say of what was waited for
         while not self.stopping and (self._intake.look(self._state, final=True)[1] or self._intake.behind):
             self._linger()
         if not self.stopping and self._state.finish is None:

@@ -8,6 +8,7 @@ import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from runcast.events.discover import is_event_file
@@ -15,14 +16,13 @@ from runcast.recorder.delivery import Delivered, Replaced, ScalarsOnly, Verbatim
 from runcast.store.protocol import FileRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Hashable, Sequence
 
     from runcast.events import Batch, Decoder, Skip
     from runcast.recorder.delivery import Appending, Delivery
     from runcast.store.protocol import Store
 
-__all__ = ["CHUNK", "PATIENCE", "Pump", "Step"]
+__all__ = ["CHUNK", "PATIENCE", "Mark", "Pump", "Step"]
 
 CHUNK = 4 << 20
 """Bytes read at once, unless a single record is larger."""
@@ -55,12 +55,12 @@ class Step:
     more: bool = False
 
 
-class _Mark(NamedTuple):
+class Mark(NamedTuple):
     """What tells that a source has changed since it was last looked at."""
 
     size: int
     mtime_ns: int
-    id: tuple[int, int]
+    id: Hashable
 
 
 class Pump:
@@ -72,11 +72,10 @@ class Pump:
     in the source, is told in each state, and `recorder.log` lists it all.
     """
 
-    def __init__(self, origin: Path, path: str, *, save: bool, in_place: bool = False) -> None:
+    def __init__(self, origin: str, path: str, *, save: bool, in_place: bool = False) -> None:
         self.origin = origin
         self.path = path
-        self._name = str(origin)
-        self._is_event_file = is_event_file(origin.name)
+        self._is_event_file = is_event_file(os.path.basename(origin))  # noqa: PTH119  it may be an address
         self.save = save
         self.in_place = in_place
         self.state = "recording"
@@ -86,7 +85,7 @@ class Pump:
         self.records = 0
         self._damage = ""
         self._delivery: Delivery | None = None
-        self._mark: _Mark | None = None
+        self._mark: Mark | None = None
         self._rests = False
         self._retry_at = 0.0
         self._chunk = CHUNK
@@ -122,7 +121,7 @@ class Pump:
             size=size,
             records=self.records,
             skipped=self.skipped,
-            source_path=self._name,
+            source_path=self.origin,
             source_size=self.size - recorded + size,
             state=self.state,
             why="; ".join(filter(None, told)),
@@ -163,7 +162,7 @@ class Pump:
     def measure(self) -> None:
         """Look up the source's size, for whoever asks while nothing can be recorded."""
         with suppress(OSError):
-            self.size = self.origin.stat().st_size
+            self.size = Path(self.origin).stat().st_size
 
     def set_aside(self, folder: Path) -> None:
         """Copy what could not be recorded of the source to `folder`, for someone to look at. Raises `OSError`."""
@@ -173,16 +172,16 @@ class Pump:
         if copy.exists() and copy.stat().st_size == self.size - self.recorded:
             return
         copy.parent.mkdir(parents=True, exist_ok=True)
-        with self.origin.open("rb") as source, copy.open("wb") as target:
+        with Path(self.origin).open("rb") as source, copy.open("wb") as target:
             source.seek(self.recorded)
             shutil.copyfileobj(source, target, CHUNK)
 
-    def _look(self, now: float) -> _Mark | None:
+    def _look(self, now: float) -> Mark | None:
         """Return what the source is now; None if it is not there or cannot be looked at."""
         if self.state == "replaced" or (self.state == "unreadable" and now < self._retry_at):
             return None
         try:
-            status = os.stat(self._name)  # noqa: PTH116  hundreds of files, several times a second
+            status = os.stat(self.origin)  # noqa: PTH116  hundreds of files, several times a second
         except FileNotFoundError:
             self._unsure = True
             if self._mark is None:
@@ -193,19 +192,19 @@ class Pump:
         except OSError as error:
             self._rest("unreadable", f"the file cannot be read ({error.strerror}); trying again", now + RETRY)
             return None
-        mark = _Mark(status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino))
+        mark = Mark(status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino))
         if self._mark is not None and mark.id != self._mark.id:
             self._unsure = True
         self.size = mark.size
         return mark
 
-    def _read(self, mark: _Mark, delivery: Delivery, now: float) -> bytes | None:
+    def _read(self, mark: Mark, delivery: Delivery, now: float) -> bytes | None:
         """Return the source's next bytes; None if they cannot be read. Raises `Replaced`."""
         rewritten = mark != self._mark and not self._is_event_file
         verify = self._unsure or rewritten or mark.size < delivery.cursor
         head, tail = delivery.ends() if verify else (b"", b"")
         try:
-            source = os.open(self._name, os.O_RDONLY | _BINARY)
+            source = os.open(self.origin, os.O_RDONLY | _BINARY)
             try:
                 if verify and not (_has(source, 0, head) and _has(source, delivery.cursor - len(tail), tail)):
                     raise Replaced
@@ -225,7 +224,7 @@ class Pump:
         return data
 
     def _advance(
-        self, data: bytes, delivery: Delivery, mark: _Mark, now: float, *, final: bool
+        self, data: bytes, delivery: Delivery, mark: Mark, now: float, *, final: bool
     ) -> Appending[Step]:
         start = delivery.cursor
         self._rests = False
@@ -252,7 +251,7 @@ class Pump:
         self._settle(delivered.pending, start, mark, now, final=final)
         return Step()
 
-    def _settle(self, pending: str, start: int, mark: _Mark, now: float, *, final: bool) -> None:
+    def _settle(self, pending: str, start: int, mark: Mark, now: float, *, final: bool) -> None:
         """Say what the end of the source is like, now that nothing more can be had of it."""
         if pending not in UNVERIFIED:
             why = "waits for the rest of a record" if pending else ""
@@ -287,7 +286,7 @@ class Pump:
             more = f" ({self.skipped} times so far; recorder.log says where)" if self.skipped > 1 else ""
             self._damage = f"{last.length} bytes at {last.offset} were passed over: {last.reason}{more}"
 
-    def _lost_patience(self, start: int, mark: _Mark, now: float, *, final: bool) -> bool:
+    def _lost_patience(self, start: int, mark: Mark, now: float, *, final: bool) -> bool:
         """Whether bytes that fail verification have had their time."""
         if self._stuck_at != start:
             self._stuck_at, self._stuck_since = start, now

@@ -173,7 +173,7 @@ class Replica:
         self._complete_at = self._goes_on_at = float("-inf")
         self._failing_since: float | None = None
         self._failures = 0
-        self._hopeless = False
+        self._refused_at = float("-inf")
         self._used = False
         self._retell_at = self._written = float("-inf")
 
@@ -200,7 +200,9 @@ class Replica:
             while self._complete_at < asked:
                 now = time.monotonic()
                 since = asked if self._replication is None else self._failing_since
-                if stop() or self._over or self._hopeless or (since is not None and now - since >= patience):
+                # A refusal of before says nothing: there may be a new token.
+                refused = self._refused_at >= asked
+                if stop() or self._over or refused or (since is not None and now - since >= patience):
                     return False
                 if self._goes_on_at >= asked:
                     return False
@@ -264,14 +266,14 @@ class Replica:
                     more = replication.round()
                     pause = 0.0 if more else INTERVAL
                     if replication.trouble:
-                        self._failed(replication, ServerUnreachable(replication.trouble))
+                        self._failed(replication, ServerUnreachable(replication.trouble), began)
                     else:
                         self._succeeded(replication, began)
                 else:
                     pause = INTERVAL
             except RuncastError as error:
                 replication.reconnect()
-                pause = self._failed(replication, error)
+                pause = self._failed(replication, error, began)
             with self._changed:
                 if pause and not self._awake:
                     self._changed.wait_for(lambda: self._stopping or self._awake, pause)
@@ -291,7 +293,7 @@ class Replica:
         note.waiting, note.total = replication.waiting, replication.total
         with self._changed:
             self._used = replication.begun
-            self._failing_since, self._failures, self._hopeless = None, 0, False
+            self._failing_since, self._failures = None, 0
             if replication.complete:
                 self._complete_at = began
             elif replication.looked and not replication.ended:  # another process goes on with the run
@@ -300,10 +302,11 @@ class Replica:
         if changed or began - self._written >= AT_LEAST:
             self._write()
 
-    def _failed(self, replication: Replication, error: RuncastError) -> float:
-        """Note a failure; return the seconds until the next attempt."""
+    def _failed(self, replication: Replication, error: RuncastError, began: float) -> float:
+        """Note that the round which began then failed; return the seconds until the next attempt."""
         now = time.monotonic()
         note = self._note
+        refused = not isinstance(error, ServerUnreachable)
         with suppress(RuncastError):
             replication.measure()
         note.complete, note.why = False, str(error)
@@ -312,7 +315,8 @@ class Replica:
         with self._changed:
             first = self._failing_since is None
             self._failing_since = now if first else self._failing_since
-            self._hopeless = not isinstance(error, ServerUnreachable)
+            if refused:
+                self._refused_at = began
             self._failures += 1
             self._changed.notify_all()
         if first:
@@ -320,9 +324,7 @@ class Replica:
             note.since = time.time()
             self._write()
         assert self._failing_since is not None
-        if (
-            self._hopeless or not self._used or now - self._failing_since >= PATIENCE
-        ) and now >= self._retell_at:
+        if (refused or not self._used or now - self._failing_since >= PATIENCE) and now >= self._retell_at:
             self._retell_at = now + RETELL
             self._write()
             self._warn(

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runcast.events.discover import find_files, is_companion, is_event_file
+from runcast.objects import is_bucket
 from runcast.recorder.companions import beside, named_by
 from runcast.recorder.pump import Pump
 from runcast.run.record import FILES_DIR, OWN_ROOT
+from runcast.run.roots import is_remote
 from runcast.store.paths import FilePath, placed
 from runcast.store.protocol import OLDER, FileRecord
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from runcast.events.discover import FoundFile
+    from runcast.recorder.distant import Distant, RemoteFile
     from runcast.run.state import RunState, Watch, Writer
 
 __all__ = ["Sources"]
@@ -65,6 +68,7 @@ class Sources:
         self._recorded_before: dict[str, FileRecord] = {}
         self._first_seen: dict[str, float] = {}
         self._companions: dict[str, str] = {}
+        self._distant: Distant | None = None
         for row in self.known:
             self._rows[row.path] = row
             if not row.source_path or FilePath.parse(row.path).is_whole:
@@ -87,12 +91,19 @@ class Sources:
         inside = [
             (place, self._look_into(place))
             for place in (
-                self._places.setdefault(watch.root, _Place(watch)) for watch in state.watches.values()
+                self._places.setdefault(watch.root, _Place(watch))
+                for watch in state.watches.values()
+                if not is_remote(watch.path)
             )
         ]
         reread()
+        distant = [watch for watch in state.watches.values() if is_remote(watch.path)]
+        for watch in distant:
+            self._buckets().declare(watch)
         for writer in state.writers.values():
             self._add_writer(writer)
+        if self._distant is not None and not hold:
+            self._distant.hurry()
         hold = hold and bool(state.children)
         # Of nested logdirs the inner one names the source, as it does for writers (`runcast.run.roots`).
         inside.sort(key=lambda found: len(self._resolve(found[0].watch.path)), reverse=True)
@@ -101,6 +112,8 @@ class Sources:
             for file in files:
                 self._consider(file, place.watch, place.first, hold=hold)
         self._look_beside_writers(state)
+        for watch in sorted(distant, key=lambda watch: len(watch.path), reverse=True):
+            self._look_into_bucket(watch, hold=hold)
         for found in find_files(self.folder / OWN_ROOT):
             if is_event_file(found.name):
                 self._add(
@@ -109,8 +122,8 @@ class Sources:
 
     def succeed(self, pump: Pump) -> Pump:
         """Return the pump that goes on with the new file that stands where this pump's was."""
-        path = self._free(_base(pump.path), str(pump.origin), after=_generation(pump.path))
-        return self._start(str(pump.origin), path, save=pump.save, in_place=pump.in_place)
+        path = self._free(_base(pump.path), pump.origin, after=_generation(pump.path))
+        return self._start(pump.origin, path, save=pump.save, in_place=pump.in_place)
 
     def find(self, path: str) -> Pump | None:
         """Return the pump of a file, named by its own path or by its place in the run."""
@@ -122,6 +135,20 @@ class Sources:
     def companions(self) -> dict[str, str]:
         """The files that belong beside event files and are kept whole, by path, with their places in the run."""
         return self._companions
+
+    def remote(self, path: str) -> RemoteFile | None:
+        """Return a companion that is in a bucket; None for one that is here. For any thread."""
+        return self._distant.kept(path) if self._distant is not None else None
+
+    @property
+    def behind(self) -> bool:
+        """Whether buckets are still to answer with what was written to the run's last; not for ever."""
+        return self._distant is not None and self._distant.behind
+
+    def close(self) -> None:
+        """Look no more at what is in buckets."""
+        if self._distant is not None:
+            self._distant.close()
 
     def records(self, *, stored: bool = False) -> Iterator[FileRecord]:
         """Yield what there is to say of each file, recorded or not; `stored` as in `Pump.record`."""
@@ -136,16 +163,34 @@ class Sources:
             if place.state:
                 path = place.watch.path
                 yield FileRecord(path=path, size=0, source_path=path, state=place.state, why=place.why)
+        if self._distant is not None:
+            yield from self._distant.troubles()
 
     def _add_writer(self, writer: Writer) -> None:
+        if is_remote(writer.path):
+            self._add_remote_writer(writer)
+            return
         path = placed("files", writer.root, writer.source, Path(writer.path).name)
-        if "://" in writer.path:
-            why = "not on a file system of this machine; only local files are recorded"
+        self._add(writer.path, path, save=writer.save)
+
+    def _add_remote_writer(self, writer: Writer) -> None:
+        """Follow a writer's object, or those that a pattern means, and the companions that stand beside it."""
+        name = writer.path.rpartition("/")[2]
+        path = placed("files", writer.root, writer.source, name)
+        if not is_bucket(writer.path):
+            why = "no place that can be read from here: only local files are recorded, and buckets (s3://, gs://, az://)"
             self._ignored[path] = FileRecord(
                 path=path, size=0, source_path=writer.path, state="ignored", why=why
             )
             return
-        self._add(writer.path, path, save=writer.save)
+        if "*" not in name:
+            self._add(writer.path, path, save=writer.save)
+        for found in self._buckets().beside(writer):
+            path = placed("files", writer.root, writer.source, found.source, found.name)
+            if is_companion(found.name, found.source):
+                self._accompany(found.address, path)
+            else:
+                self._add(found.address, path, save=writer.save)
 
     def _look_into(self, place: _Place) -> list[FoundFile]:
         """Return a logdir's files: those that were there before the run are recorded once they change."""
@@ -169,16 +214,31 @@ class Sources:
         real = self._resolve(origin)
         if real in self._current or self._is_ours(real):
             return
-        event_file = is_event_file(file.name)
-        if not event_file and not watch.save:
-            return
-        path = placed("files", watch.root, file.source, file.name)
-        companion = not event_file and is_companion(file.name, file.source)
         fresh = (
             real in self._recorded_before
             or file.mtime_ns / 1e9 >= self.created - CLOCK_TICK
             or first.get(origin) != _version(file)
         )
+        self._take_in(real, origin, (file.source, file.name), file.size, watch, fresh=fresh, hold=hold)
+
+    def _take_in(
+        self,
+        real: str,
+        origin: str,
+        place: tuple[str, str],
+        size: int,
+        watch: Watch,
+        *,
+        fresh: bool,
+        hold: bool,
+    ) -> None:
+        """Take in a file of a logdir that is not recorded yet: `place` is its source and its name."""
+        source, name = place
+        event_file = is_event_file(name)
+        if not event_file and not watch.save:
+            return
+        path = placed("files", watch.root, source, name)
+        companion = not event_file and is_companion(name, source)
         if companion:
             if fresh:
                 self._accompany(origin, path)
@@ -192,17 +252,30 @@ class Sources:
         elif real not in self._older:
             why = "left out: it has not grown since the run started"
             self._older[real] = FileRecord(
-                path=self._free(path, real),
-                size=0,
-                source_path=real,
-                source_size=file.size,
-                state=OLDER,
-                why=why,
+                path=self._free(path, real), size=0, source_path=real, source_size=size, state=OLDER, why=why
             )
+
+    def _look_into_bucket(self, watch: Watch, *, hold: bool) -> None:
+        """Take in what a declared logdir in a bucket holds, as far as it has been listed."""
+        for found, fresh in self._buckets().inside(watch):
+            if found.address not in self._current:
+                place, size = (found.source, found.name), found.listed.size
+                self._take_in(found.address, found.address, place, size, watch, fresh=fresh, hold=hold)
+
+    def _buckets(self) -> Distant:
+        if self._distant is None:
+            from runcast.recorder.distant import Distant  # most runs are on this machine
+
+            self._distant = Distant(self.created, self._recorded_before)
+        return self._distant
 
     def _look_beside_writers(self, state: RunState) -> None:
         """Take in what writers, the projector and profilers leave beside the event files of writers."""
-        folders = {os.path.dirname(each.path): each for each in state.writers.values() if each.save}  # noqa: PTH120
+        folders = {
+            os.path.dirname(each.path): each  # noqa: PTH120
+            for each in state.writers.values()
+            if each.save and not is_remote(each.path)
+        }
         for folder, writer in folders.items():
             for path, place in beside(folder):
                 if self._is_new(path):
@@ -219,7 +292,9 @@ class Sources:
     def _accompany(self, path: str, place: str) -> None:
         """Take in a companion; a projector configuration brings the files that it names, now or once it is written again."""
         self._companions.setdefault(path, place)
-        for named, below in named_by(path):
+        for named, below in self._buckets().keep(path) if is_remote(path) else named_by(path):
+            if is_remote(named) and named not in self._companions:
+                self._buckets().keep(named)
             self._companions.setdefault(named, placed(place.rpartition("/")[0], below))
 
     def _is_new_graph(self, entry: os.DirEntry[str]) -> bool:
@@ -246,7 +321,10 @@ class Sources:
         )
 
     def _start(self, origin: str, path: str, *, save: bool, in_place: bool) -> Pump:
-        pump = Pump(Path(origin), path, save=save, in_place=in_place)
+        if is_remote(origin):
+            pump: Pump = self._buckets().pump(origin, path, save=save)
+        else:
+            pump = Pump(origin, path, save=save, in_place=in_place)
         row = self._rows.get(path)
         if row is not None and save:
             pump.records, pump.skipped = row.records, row.skipped
@@ -279,7 +357,7 @@ class Sources:
     def _resolve(self, path: str) -> str:
         real = self._real.get(path)
         if real is None:
-            real = self._real[path] = os.path.realpath(path)
+            real = self._real[path] = path if is_remote(path) else os.path.realpath(path)
         return real
 
 

@@ -8,6 +8,7 @@ and any number of binary buffers:
 To the recorder:
 
     {"kind": "wake"}                                look at the files and the journal now
+    {"kind": "environment", "set": {name: value}}   use these variables for buckets from now on; secrets may be among them
     {"kind": "drain", "token": T, "files": {path: size}}   reply `drained` once these sizes are recorded (or cannot be)
     {"kind": "show", "uid": U, "bundle": PATH}      send frames for the panel U from now on; PATH is the static form's script
     {"kind": "snapshot"}                            send whole frames again (a page was reloaded)

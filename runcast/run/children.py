@@ -132,7 +132,7 @@ def flush_at_exit() -> None:
     process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
     if process is not None and util is not None and process.parent_process() is not None:
         # Before the queues are closed (10) through which tensorboardX sends its points to its thread.
-        util.Finalize(None, capture.flush_all, args=(FLUSH,), exitpriority=100)
+        util.Finalize(None, capture.flush_all, args=(FLUSH,), kwargs={"remote": True}, exitpriority=100)
 
 
 _flushed_at_exit: int | None = None

@@ -115,6 +115,6 @@ def join(folder: str) -> None:
     joined.begin()
     capture.patch()
     capture.subscribe(joined.writer_opened)
-    atexit.register(capture.flush_all, FLUSH)
+    atexit.register(capture.flush_all, FLUSH, remote=True)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=joined.forked)

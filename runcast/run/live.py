@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runcast import capture
 from runcast.run.children import Children, flush_at_exit
+from runcast.run.cloud import cloud_environment
 from runcast.run.exits import Outcome, outcome_of
 from runcast.run.journal import Journal
 from runcast.run.logged import ValueLog
@@ -19,7 +20,7 @@ from runcast.run.namesakes import Namesakes
 from runcast.run.notes import Notes
 from runcast.run.ranks import rank, ranked
 from runcast.run.record import is_own
-from runcast.run.roots import Roots, check_logdir
+from runcast.run.roots import Roots, check_logdir, is_remote
 from runcast.run.saved import files_of, wanted
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ class Run(Namesakes):
         root = self._roots.declare(path)
         if root is not None:
             self._note("watch", root=root, path=path, save=self.save_event_files if save is None else save)
-            self._link.send({"kind": "wake"})
+            self._wake(path)
 
     def watch_writers(self) -> None:
         """Record the writers of this process and of its children, present and future; harmless when that is so already."""
@@ -244,7 +245,13 @@ class Run(Namesakes):
         )
         if self.owned:
             self._paths.add(notice.path)
-            self._link.send({"kind": "wake"})
+            self._wake(notice.path)
+
+    def _wake(self, path: str) -> None:
+        """Let the recorder look at a logdir or a file; for one in a bucket it may need to know who we are by now."""
+        if is_remote(path):
+            self._link.send({"kind": "environment", "set": cloud_environment()})
+        self._link.send({"kind": "wake"})
 
     def watch_console(self, mode: ConsoleMode, *, interactive: bool) -> None:
         """Note what is printed from now on (see `runcast.run.console`); harmless when that is so already."""
@@ -354,7 +361,7 @@ class Run(Namesakes):
         patience = self._finish_timeout if timeout is None else timeout
         deadline = time.monotonic() + patience
         if self._stop_capture is not None:
-            capture.flush_all(patience)
+            capture.flush_all(patience, remote=True)
         self.leave()
         with self._lock:
             self._log.close()

@@ -6,11 +6,16 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import PurePath
+from urllib.parse import parse_qsl
 
 from runcast.errors import LogdirError
 
 __all__ = ["RESERVED_ROOTS", "Roots", "check_logdir", "is_remote"]
+
+_SECRET = re.compile(r"key|secret|token|sas|password|(?<!skip_)signature", re.IGNORECASE)
+"""Options of an address that say who one is."""
 
 RESERVED_ROOTS = frozenset({"own", "cwd", "abs"})
 
@@ -21,14 +26,24 @@ def is_remote(path: str) -> bool:
 
 
 def check_logdir(logdir: str | os.PathLike[str]) -> str:
-    """Return the absolute path of a logdir; one that does not exist yet is fine.
+    """Return the absolute path of a logdir, or its address in a bucket; one that does not exist yet is fine.
 
-    Raises `LogdirError` for a regular file and for a bucket.
+    Raises `LogdirError` for a regular file, for an address that is none of a bucket, and for one that holds a secret: it is noted in
+    the run.
     """
     path = os.fspath(logdir)
     if is_remote(path):
-        message = f"the logdir {path} is an address; only folders on this machine can be watched"
-        raise LogdirError(message)
+        from runcast.objects import check_address  # most logdirs are folders
+
+        plain, _, options = path.partition("?")
+        secret = next((name for name, _ in parse_qsl(options) if _SECRET.search(name)), None)
+        if secret is not None or "@" in plain:
+            raise LogdirError(
+                f"{plain.rpartition('@')[2]}: an address with {secret or 'a name and password'} in it would be noted in the run; let "
+                "the cloud's environment variables or profiles say who you are"
+            )
+        check_address(path)
+        return path
     path = os.path.abspath(os.path.expanduser(path))
     if os.path.exists(path) and not os.path.isdir(path):
         message = f"the logdir {path} is a file, not a folder; give the folder that it is in: {os.path.dirname(path)}"
@@ -49,14 +64,15 @@ class Roots:
         return bool(self._declared)
 
     def declare(self, logdir: str) -> str | None:
-        """Return the root's name for a logdir (an absolute path); None if it is declared already.
+        """Return the root's name for a logdir (an absolute path, or an address); None if it is declared already.
 
         The name is the folder's own, made unique by order of declaration: `logs`, `logs~2`.
         """
-        real = os.path.realpath(logdir)
+        plain = logdir.partition("?")[0].rstrip("/") if is_remote(logdir) else logdir
+        real = plain if is_remote(logdir) else os.path.realpath(logdir)
         if real in self._declared.values():
             return None
-        name = os.path.basename(logdir.rstrip("/\\")) or "root"
+        name = os.path.basename(plain.rstrip("/\\")) or "root"
         taken = RESERVED_ROOTS | self._declared.keys()
         root, number = name, 2
         while root in taken:
@@ -67,7 +83,7 @@ class Roots:
     def locate(self, path: str) -> tuple[str, str]:
         """Return root and source of an event file: below the innermost declared logdir, else `cwd`, else `abs`."""
         if is_remote(path):
-            return "abs", PurePath(os.path.dirname(path.replace("://", "/", 1))).as_posix()
+            return self._locate_remote(path.rpartition("/")[0])
         folder = os.path.realpath(os.path.dirname(path))
         inside = [(root, place) for root, place in self._declared.items() if _is_below(folder, place)]
         if inside:
@@ -77,6 +93,15 @@ class Roots:
         else:
             return "abs", PurePath(folder).as_posix().replace(":", "").lstrip("/") or "."
         return root, PurePath(os.path.relpath(folder, place)).as_posix()
+
+    def _locate_remote(self, folder: str) -> tuple[str, str]:
+        inside = [
+            (root, place) for root, place in self._declared.items() if f"{folder}/".startswith(f"{place}/")
+        ]
+        if not inside:
+            return "abs", PurePath(folder.replace("://", "/", 1)).as_posix()
+        root, place = max(inside, key=lambda item: len(item[1]))
+        return root, folder[len(place) :].strip("/") or "."
 
 
 def _is_below(folder: str, place: str) -> bool:

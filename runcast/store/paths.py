@@ -12,8 +12,8 @@ from runcast.settings import RUN_ID
 
 __all__ = ["FilePath", "check_run_id", "placed"]
 
-_FORBIDDEN = re.compile(r"[\x00-\x1f\\]")
-_UNPLACEABLE = re.compile(r'[\x00-\x1f\\:*?"<>|]') if os.name == "nt" else _FORBIDDEN
+_FORBIDDEN = re.compile(r"[\x00-\x1f\\\ud800-\udfff]")
+_UNPLACEABLE = re.compile(r'[\x00-\x1f\\\ud800-\udfff:*?"<>|]') if os.name == "nt" else _FORBIDDEN
 
 WHOLE_FOLDERS = frozenset({"code", "git", "saved"})
 """The folders of whole files, which are put; none of them is a root of series."""
@@ -71,7 +71,7 @@ class FilePath(NamedTuple):
 
 
 def placed(*parts: str) -> str:
-    """Return the place in a run that parts of paths name. Characters that cannot stand there (line ends, backslashes) become `_`."""
+    """Return the place in a run that parts of paths name. What cannot stand there (line ends, backslashes, bytes that are no text) becomes `_`."""
     whole = [
         _UNPLACEABLE.sub("_", piece) for part in parts for piece in part.split("/") if piece not in {"", "."}
     ]

@@ -45,11 +45,7 @@ def is_location(text: str) -> bool:
     """Say whether a word names a place with logs: an address, a path that is there, or one that is written as a path."""
     if _URL.match(text) or Path(text).expanduser().exists():
         return True
-    return bool(
-        glob.has_magic(text)
-        or re.search(r"[\\/]" if os.name == "nt" else "/", text)
-        or text.startswith(("~", "."))
-    )
+    return bool(glob.has_magic(text) or re.search(r"[\\/]", text) or text.startswith(("~", ".")))
 
 
 def find(
@@ -89,26 +85,45 @@ def _locations(given: Sequence[str], without: str, problems: list[tuple[str, str
     Folders and files of one folder are one location, so that `logs/*` is what `logs` is.
     """
     found: list[Location] = []
-    folders: defaultdict[Path, list[Path]] = defaultdict(list)
+    paths: list[Path] = []
     for text in given:
         try:
             if _URL.match(text):
                 found.append(open_bucket(text))
                 continue
-            paths = _expanded(text)
-            found += [open_archive(path) for path in paths if is_archive(path)]
+            paths += _expanded(text)
         except LogdirError as error:
             problems.append((text, str(error).removeprefix(f"{text}: ")))
+    folders: defaultdict[Path, list[Path]] = defaultdict(list)
+    for path in _distinct(paths):
+        if is_archive(path):
+            found += _opened(path, problems)
         else:
-            for path in paths:
-                if not is_archive(path):
-                    folders[path.parent].append(path)
-    for parent, paths in folders.items():
-        if len(paths) == 1 and paths[0].is_dir():
-            found.append(Folder(paths[0], without=without))
+            folders[path.parent].append(path)
+    for parent, several in folders.items():
+        if len(several) == 1 and several[0].is_dir():
+            found.append(Folder(several[0], without=without))
         else:
-            found.append(Folder(parent, tuple(dict.fromkeys(path.name for path in paths)), without))
+            found.append(Folder(parent, tuple(path.name for path in several), without))
     return found
+
+
+def _opened(path: Path, problems: list[tuple[str, str]]) -> list[Location]:
+    try:
+        return [open_archive(path)]
+    except LogdirError as error:
+        problems.append((str(path), str(error).removeprefix(f"{path}: ")))
+        return []
+
+
+def _distinct(paths: Sequence[Path]) -> list[Path]:
+    """Return each place once, in the order given, under a name of its own rather than that of a link (`latest`)."""
+    names: dict[str, Path] = {}
+    for path in paths:
+        known = names.setdefault(os.path.realpath(path), path)
+        if known.is_symlink() and not path.is_symlink():
+            names[os.path.realpath(path)] = path
+    return list(names.values())
 
 
 def _nothing_in(listing: Listing) -> str:

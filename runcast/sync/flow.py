@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runcast.events.framing import OVERHEAD, payload_length, why_pending
 from runcast.store.protocol import Append, FileRecord, OffsetMismatch
+from runcast.sync.names import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from runcast.sync.locations import Reader
     from runcast.sync.plan import Member
 
-__all__ = ["Flow"]
+__all__ = ["Flow", "unreadable"]
 
 CHUNK = 2 << 20
 """Bytes that are offered at once, unless a single record is larger."""
@@ -77,7 +78,7 @@ class Flow:
                 for start, stop in ((0, min(HEAD, both)), (max(0, both - TAIL), both))
             )
         except OSError as error:
-            self._stop(_unreadable(error))
+            self._stop(unreadable(error))
             return True
 
     def next(self) -> Append | None:
@@ -94,11 +95,11 @@ class Flow:
                 parts.append(data)
                 room -= len(data)
         except OSError as error:
-            self._stop(_unreadable(error))
+            self._stop(unreadable(error))
             return None
         self._rest = b"".join(parts)
         if not self._rest:
-            self._stop()
+            self._end()
             return None
         return Append(self.path, self.cursor, self._rest, self._final)
 
@@ -125,7 +126,7 @@ class Flow:
             self.is_news = True
             self._final, self._chunk = False, CHUNK
             if self._ended and not self._rest:
-                self._stop()
+                self._end()
         else:
             self._insist()
         return max(0, taken)
@@ -139,7 +140,7 @@ class Flow:
         return FileRecord(
             self.path,
             self.cursor,
-            source_path=self.address,
+            source_path=as_text(self.address),
             source_size=self._member.entry.size,
             state="recorded",
             why=self.left_out,
@@ -165,9 +166,17 @@ class Flow:
             record = OVERHEAD + (payload_length(rest, 0) or 0)
             self._chunk, self._final = min(LONGEST, max(2 * len(rest), record)), False
         elif pending == "incomplete":
-            self._stop(f"the last {len(self._rest)} bytes are the beginning of a record", trouble=False)
+            self._end(f"the last {len(self._rest)} bytes are the beginning of a record")
         else:
             self._stop(f"the last {len(self._rest)} bytes are no valid record")
+
+    def _end(self, why: str = "") -> None:
+        """Stop at the file's end; `why` says what of it is not whole yet."""
+        size, listed = self.cursor + len(self._rest), self._member.entry.size
+        if size < listed:
+            self._stop(f"it was cut off when it was brought: {size} of {listed} bytes were there")
+        else:
+            self._stop(why, trouble=False)
 
     def _stop(self, why: str = "", *, trouble: bool = True) -> None:
         self.is_done = True
@@ -192,7 +201,8 @@ class Flow:
             return file.read(length)
 
 
-def _unreadable(error: OSError) -> str:
+def unreadable(error: OSError) -> str:
+    """Say in words for the user why a file cannot be read."""
     if isinstance(error, FileNotFoundError):
         return "it is gone: it was there when the folder was listed"
     return f"it cannot be read: {error.strerror or error}"

@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     from runcast.sync.stores import Destination
     from runcast.sync.transfer import Terms
 
-__all__ = ["bring_all", "fitting_jobs"]
+__all__ = ["bring_all", "fitting_jobs", "grouped", "is_archived"]
 
 WORTH = 4 << 20
 """Bytes from which on another process brings more than it costs to start."""
+
+WORTH_IN_BUCKET = 64 << 20
+"""The same of what is in a bucket: a process that reads one is not a copy of this one, and imports everything anew."""
 
 TOLD = 0.1
 """Seconds between two words of a process about how far it is."""
@@ -47,12 +50,18 @@ Moved = tuple[int, int]
 
 def fitting_jobs(runs: Sequence[Planned], wanted: int | None = None) -> int:
     """Return how many processes bring these runs best: as many as are wanted, no more than there are runs; 1 means this one."""
-    if any(isinstance(member.location, (Zip, Tar)) for run in runs for member in (*run.events, *run.whole)):
+    if any(is_archived(run) for run in runs):
         return 1  # each process would unpack the archive for itself
     if wanted is None:
         size = sum(run.size for run in runs)
-        wanted = min(_cores(), 1 + size // WORTH)
+        worth = WORTH if _are_in_folders(runs) else WORTH_IN_BUCKET
+        wanted = min(_cores(), 1 + size // worth)
     return max(1, min(wanted, len(runs)))
+
+
+def is_archived(run: Planned) -> bool:
+    """Say whether any file of a run is in an archive."""
+    return any(isinstance(member.location, (Zip, Tar)) for member in (*run.events, *run.whole))
 
 
 def bring_all(
@@ -84,16 +93,16 @@ def _bring_here(
     runs: Sequence[Planned], to: Destination, terms: Terms, moved: Callable[[int, int], None]
 ) -> Iterator[Brought]:
     with to.open() as store:
-        for several in _grouped(runs):
+        for several in grouped(runs):
             yield from bring(several, store, terms, moved)
 
 
-def _grouped(runs: Sequence[Planned]) -> Iterator[list[Planned]]:
-    """Yield runs that share transactions: small ones."""
+def grouped(runs: Sequence[Planned], most: int = MOST_RUNS) -> Iterator[list[Planned]]:
+    """Yield runs that share transactions: small ones, so many at most."""
     several: list[Planned] = []
     size = 0
     for run in runs:
-        if several and (size + run.size > MOST_BYTES or len(several) == MOST_RUNS):
+        if several and (size + run.size > MOST_BYTES or len(several) == most):
             yield several
             several, size = [], 0
         several.append(run)
@@ -122,7 +131,7 @@ class _Pool:
 
     def bring(self, runs: Sequence[Planned]) -> Iterator[Brought]:
         """Yield what became of each. Raises `BrokenProcessPool`."""
-        waiting = list(_grouped(runs))[::-1]
+        waiting = list(grouped(runs))[::-1]
         at_work: set[Future[list[Brought]]] = set()
         while waiting or at_work:
             while waiting and len(at_work) < 2 * self._jobs:
@@ -181,12 +190,13 @@ def _bring(several: list[Planned]) -> list[Brought]:
 
 def _context(runs: Sequence[Planned]) -> BaseContext:
     """Return how processes are started: copies of this one where that is safe, since nothing has to be imported anew then."""
-    only_folders = all(
-        isinstance(each.location, Folder) for run in runs for each in (*run.events, *run.whole)
-    )
-    if sys.platform == "linux" and only_folders and threading.active_count() == 1:
+    if sys.platform == "linux" and _are_in_folders(runs) and threading.active_count() == 1:
         return multiprocessing.get_context("fork")
     return multiprocessing.get_context("spawn")
+
+
+def _are_in_folders(runs: Sequence[Planned]) -> bool:
+    return all(isinstance(each.location, Folder) for run in runs for each in (*run.events, *run.whole))
 
 
 def _cores() -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import NamedTuple
 
-__all__ = ["Written", "is_part", "may_be_part", "written"]
+__all__ = ["Written", "as_text", "is_part", "may_be_part", "written"]
 
 _NAME = re.compile(r"tfevents\.(?P<time>\d{9,11})(?:\.(?P<rest>.+))?$")
 _PROCESS = re.compile(r"(?P<host>.*)\.(?P<pid>\d+)\.\d+(?:\D.*)?$")
@@ -31,6 +32,11 @@ def written(name: str) -> Written:
     time, rest = float(found["time"]), _SUFFIX.sub("", found["rest"] or "")
     process = _PROCESS.match(rest)
     return Written(time, rest) if process is None else Written(time, process["host"], int(process["pid"]))
+
+
+def as_text(path: str) -> str:
+    """Return a path as text that everyone can keep: bytes in it that are no UTF-8 become a replacement character."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def is_part(folder: str) -> bool:

@@ -13,17 +13,19 @@ All of that follows from names and the beginnings of files, so that a folder tha
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
 
 from runcast.events.discover import PROJECTOR_CONFIG, is_companion, is_event_file
 from runcast.recorder.companions import LONGEST_CONFIG, named_in
 from runcast.run.record import OWN_ROOT
 from runcast.store.paths import placed
-from runcast.sync.names import is_part, may_be_part, written
+from runcast.sync.names import as_text, is_part, may_be_part, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,6 +67,8 @@ class Planned:
     """What is kept beside event files: graphs, profiler traces, what the projector shows."""
     created: float
     host: str
+    run: str = ""
+    """The run that has it already, where that is not told by the key (see `known`)."""
 
     @property
     def size(self) -> int:
@@ -271,15 +275,23 @@ def _planned(groups: Sequence[_Group], key: str, name: str) -> Planned:
     changed = [member.entry.changed for member in (*events, *whole) if member.entry.changed]
     created = said[0][0] if said else min(changed, default=0.0)
     host = next((each for _, each in said if each), "")
-    return Planned(key, name, tuple(events), tuple(whole), created or 0.0, host)
+    return Planned(key, as_text(name), tuple(events), tuple(whole), created or 0.0, host)
 
 
 def _name(group: _Group) -> str:
-    return group.location.name if group.folder == "." else group.folder
+    if group.folder == ".":
+        return group.location.name
+    if "/" not in group.folder and may_be_part(group.folder):
+        return f"{group.location.name}/{group.folder}"  # a part says little without the training's name
+    return group.folder
 
 
 def _url(group: _Group) -> str:
-    return group.location.url if group.folder == "." else f"{group.location.url}/{group.folder}"
+    url = group.location.url
+    if group.folder == ".":
+        return url
+    folder = quote(os.fsencode(group.folder)) if url.startswith("file:") else group.folder
+    return f"{url}/{folder}"
 
 
 def _base(member: Member) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from runcast.errors import AccessDenied, RunNotFound, ServerUnreachable, StoreError
+from runcast.errors import AccessDenied, RunNotFound, ServerUnreachable, StorageFull, StoreError
 from runcast.store.local import LocalStore
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Grow", "Make", "Note", "Work", "do_together"]
 
-GLOBAL = (ServerUnreachable, AccessDenied)
+GLOBAL = (ServerUnreachable, AccessDenied, StorageFull)
 """Errors that are about the store, not about one run."""
 
 
@@ -49,7 +49,7 @@ Work: TypeAlias = Generator[Any, Any, None]
 def do_together(works: Sequence[Work], store: Store) -> dict[int, StoreError]:
     """Do several runs' work, what they ask for at the same time in one transaction; return by number what went wrong.
 
-    Raises `ServerUnreachable` and `AccessDenied`.
+    Raises `ServerUnreachable`, `AccessDenied` and `StorageFull`.
     """
     errors: dict[int, StoreError] = {}
     answers: dict[int, Any] = dict.fromkeys(range(len(works)))

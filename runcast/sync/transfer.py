@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from runcast.errors import RunNotFound, StoreError
+from runcast.errors import RunNotFound, StorageFull, StoreError
 from runcast.recorder.trials import Trials
 from runcast.run.record import RunRecord
 from runcast.store.protocol import Facts, OffsetMismatch
@@ -99,7 +99,7 @@ def bring(
 ) -> list[Brought]:
     """Bring what a store lacks of some runs, in transactions that they share. Raises nothing that is a run's own.
 
-    Raises `ServerUnreachable` and `AccessDenied`, which other runs would meet as well. `moved` is called with the bytes and events
+    Raises `ServerUnreachable`, `AccessDenied` and `StorageFull`, which other runs would meet as well. `moved` is called with the bytes and events
     that have just been brought, or are found to be there (bytes of the source, 0 events).
     """
     found = []
@@ -138,7 +138,7 @@ class _Bringing:
     def work(self) -> Work:
         """Do all of it; what is asked of the store together with other runs is yielded. Raises `StoreError`."""
         yield from self._find()
-        if self._brought.outcome == "trashed":
+        if self._brought.outcome == "trashed" or self._is_recorded_now():
             return
         run, brought = self._brought.id, self._brought
         said = self._said()
@@ -155,7 +155,8 @@ class _Bringing:
             "bytes": sum(flow.cursor for flow in flows),
             "whole": {put.member.path: put.version for put in puts if not put.why},
         }
-        if now != said:
+        is_news = brought.bytes > 0 or not self._planned.run
+        if now != said and is_news:
             self._measure(flows)
             yield self._note(flows, puts, now)
         elif self._terms.project is not None or self._terms.name is not None:
@@ -174,14 +175,14 @@ class _Bringing:
 
     def _find(self) -> Work:
         """Find the run that the store has of this plan, or make one."""
-        wanted = self._terms.id
+        wanted = self._terms.id or self._planned.run
         for number in range(1, MOST_TRIES):
             run = self._brought.id = wanted or run_id(self._planned.key, number)
-            is_new = yield Make(self._new(run))
+            is_new = False if self._planned.run else (yield Make(self._new(run)))
             if is_new:
                 self._brought.outcome = "new"
                 return
-            if is_new is None and wanted is not None:
+            if is_new is None and wanted:
                 raise RunNotFound(f"run {run} was deleted from this store for good: choose another --id")
             if is_new is not None and self._is_mine(run):
                 return
@@ -196,10 +197,22 @@ class _Bringing:
             return True
         known = {file.path: file for file in self._store.files(run)}
         members = (*self._planned.events, *self._planned.whole)
-        if self._terms.id is None and known and not any(each.path in known for each in members):
+        if (
+            not (self._terms.id or self._planned.run)
+            and known
+            and not any(each.path in known for each in members)
+        ):
             return False
         self._record, self._known = record, known
         self._brought.name = self._terms.name or record.name
+        return True
+
+    def _is_recorded_now(self) -> bool:
+        """Whether the run is one that a recorder is still at: what is new is for that one to bring."""
+        if self._record is None or self._record.state != "running":
+            return False
+        self._brought.files = len(self._planned.events) + len(self._planned.whole)
+        self._brought.why = "it is being recorded: its recorder brings what is new"
         return True
 
     def _new(self, run: str) -> RunRecord:
@@ -265,6 +278,8 @@ class _Bringing:
             waiting = [flow for flow in waiting if not flow.is_done]
 
     def _answered(self, flow: Flow, answer: Appended | OffsetMismatch | StoreError) -> None:
+        if isinstance(answer, StorageFull):
+            raise answer
         if isinstance(answer, StoreError):
             flow.refuse(str(answer))
             return
@@ -301,9 +316,16 @@ class _Bringing:
             self._last = max([self._last, *(time for time in times if not math.isnan(time))])
 
     def _note(self, flows: list[Flow], puts: list[Put], now: dict[str, Any]) -> Note:
-        words = [flow.record() for flow in flows if flow.is_news]
+        words = [flow.record() for flow in flows if flow.is_news or self._is_undescribed(flow.path)]
         words += [put.record() for put in puts if put.new or put.why]
         self._trials.note(self._store, self._brought.id)
         ended = max(self._last, self._planned.created)
-        facts = Facts(self._terms.name, self._terms.project, "synced", ended or None, facts={FACT: now})
+        if self._record is not None and self._record.state != "synced":
+            ended = max(ended, self._record.ended or 0.0)
+        facts = Facts(self._terms.name, self._terms.project, ended=ended or None, facts={FACT: now})
         return Note(self._brought.id, words, facts)
+
+    def _is_undescribed(self, path: str) -> bool:
+        """Whether the store has a file of which nothing was said: whoever brought it was killed before that."""
+        known = self._known.get(path)
+        return known is not None and not known.source_path

@@ -6,9 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runcast.errors import AccessDenied, ServerUnreachable, StoreError
+from runcast.errors import AccessDenied, ServerUnreachable, StorageFull, StoreError
 from runcast.store.protocol import FileRecord
+from runcast.sync.flow import unreadable
 from runcast.sync.locations.folder import Folder
+from runcast.sync.names import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,7 +45,7 @@ class Put:
         return FileRecord(
             member.path,
             member.entry.size,
-            source_path=address,
+            source_path=as_text(address),
             source_size=member.entry.size,
             state="recorded",
             why=self.why,
@@ -55,18 +57,19 @@ def put_whole(
 ) -> Iterator[Put]:
     """Put those files of a run that are not in the store as they are; `versions` are those that are, by path.
 
-    Raises `ServerUnreachable` and `AccessDenied`.
+    Raises `ServerUnreachable`, `AccessDenied` and `StorageFull`.
     """
     for member in members:
         put = Put(member)
         if versions.get(member.path) != put.version:
             try:
                 put.new = _put(member, store, run)
-            except (ServerUnreachable, AccessDenied):
+            except (ServerUnreachable, AccessDenied, StorageFull):
                 raise
-            except (StoreError, OSError) as error:
-                reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-                put.why = f"it could not be kept: {reason}"
+            except StoreError as error:
+                put.why = f"it could not be kept: {error}"
+            except OSError as error:
+                put.why = unreadable(error)
         yield put
 
 

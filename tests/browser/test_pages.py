@@ -175,6 +175,14 @@ def test_a_run_appears_moves_and_is_shared_until_the_link_is_revoked(site):
     page.keyboard.press("Escape")
 
 
+def test_a_run_on_its_way_appears_by_itself(site):
+    """Whoever follows a run's link before the run has come sees that, and then the run."""
+    run = RunRecord(new_run_id(), "late", "latecomer", "running", time.time())
+    site.open(f"/runs/{run.id}", "h2:has-text('This run is not here yet')")
+    site.remote().create(run)
+    site.page.wait_for_selector("h1:has-text('latecomer')")
+
+
 def test_what_users_write_stays_text(site):
     """Names, tags, notes, config, console and files that look like HTML are shown as they were written, and do nothing."""
     attack = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'

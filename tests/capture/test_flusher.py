@@ -65,10 +65,10 @@ def slow():
     """A function that makes a flusher over one writer of a library that takes its time."""
     made = []
 
-    def make(seconds, path="/logs/events.out.tfevents.1"):
+    def make(seconds, path="/logs/events.out.tfevents.1", **options):
         library, writer = SlowLibrary(seconds), Writer()
         known = Known(library, path, None, weakref.ref(writer), weakref.ref(writer))
-        flusher = Flusher(lambda: [known], lambda: True)
+        flusher = Flusher(lambda: [known], lambda: True, **options)
         made.append((flusher, writer, library))
         return flusher, library
 
@@ -151,12 +151,17 @@ def test_a_file_system_that_hangs_is_not_waited_for(slow):
 
 
 def test_buckets_are_left_to_their_owner(slow):
-    """A file on a bucket, where each flush uploads all of it again, is flushed at most every 30 seconds."""
+    """A file on a bucket, where each flush uploads all of it again, is flushed every 30 seconds and at the end, by a thread of its own."""
     flusher, library = slow(0.0, "s3://bucket/events.out.tfevents.1")
     flusher.poke()
     assert flusher.flush_all(1.0)
+    assert not library.flushed
+    flusher, library = slow(0.0, "s3://bucket/events.out.tfevents.1", remote=True)
+    flusher.poke()
     time.sleep(1.0)
     assert len(library.flushed) == 1
+    assert flusher.flush_all(1.0)
+    assert len(library.flushed) == 2
 
 
 def test_flushing_at_exit(slow):

@@ -246,8 +246,8 @@ def test_a_writer_outside_the_root(start, recorded):
     assert found == {("a", "train"), ("cwd", "runs/ab"), ("cwd", "elsewhere")}
 
 
-def test_a_bucket_is_named_with_the_reason(start, recorded):
-    """A writer on a bucket writes there undisturbed; status names it, and says why it is not recorded."""
+def test_a_place_that_cannot_be_read_is_named_with_the_reason(start, recorded):
+    """A writer on a place that no recorder can read writes there undisturbed; status names it, and says why it is not recorded."""
     run = start()
     writer = SummaryWriter("memory://bucket/logs")
     add(writer, range(5))

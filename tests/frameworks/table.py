@@ -17,6 +17,7 @@ from pathlib import Path
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
+import runcast
 from runcast.store.local import LocalStore
 from runcast.store.protocol import RunQuery
 
@@ -104,6 +105,25 @@ def perform(training, when, where, folder):
     return Outcome(
         run.state, written(work), written(copies), recorded, files(copies), files(work), done.stdout
     )
+
+
+def of_store(folder, run):
+    """The run itself, how many values it has of each plugin, source and tag, and its files' bytes, by their paths below the root."""
+    with LocalStore(folder) as store:
+        counts = {(each.plugin, each.source, each.tag): each.count for each in store.series(run)}
+        kept = {
+            file.path.split("/", 2)[2]: store.read(run, file.path, 0, 1 << 30)
+            for file in store.files(run)
+            if file.path.startswith("files/")
+        }
+        return store.run(run), counts, kept
+
+
+def of_folder(folder):
+    """The same of a folder, as `runcast.read` finds it."""
+    counts = {(tag.plugin, tag.source, tag.tag): tag.count for tag in runcast.read(folder).tags()}
+    paths = [*event_files(folder), *folder.rglob("plugins/profile/*/*")]
+    return counts, {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def points(store, run, series):

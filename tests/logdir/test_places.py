@@ -75,9 +75,9 @@ def test_what_cannot_be_read(tmp_path):
         (tmp_path / "other" / "notes.txt", "no event file: it does not begin with a record"),
         (str(tmp_path / "*.nothing"), "nothing matches"),
         ([], "nothing to read"),
-        ("s3://bucket/logs", "buckets cannot be read yet"),
-        (["gs://bucket/logs"], "buckets cannot be read yet"),
-        ("az://container/logs", "copy the logs here first"),
+        ("hdfs://host/logs", "logs cannot be read from there; write s3://bucket/path"),
+        (["gs://bucket/logs", tmp_path], "cannot be read together"),
+        ("az://container", "write az://account/container/path"),
         (b"logs", "is no path"),
         ([3], "3 is no path"),
     ]:

@@ -49,6 +49,18 @@ def test_undeclared_folders(roots, tmp_path):
     assert roots.locate(f"s3://bucket/logs/{EVENTS}") == ("abs", "s3/bucket/logs")
 
 
+def test_addresses_are_places_like_folders(roots):
+    """Writers in a declared bucket are named relative to it, by the innermost; its options are no part of that."""
+    assert roots.declare("s3://bucket/logs/?region=eu-1") == "logs"
+    assert roots.declare("s3://bucket/logs") is None
+    assert roots.declare("gs://bucket/logs") == "logs~2"
+    assert roots.declare("s3://bucket/logs/inner") == "inner"
+    assert roots.locate(f"s3://bucket/logs/train/{EVENTS}") == ("logs", "train")
+    assert roots.locate(f"s3://bucket/logs/{EVENTS}") == ("logs", ".")
+    assert roots.locate(f"s3://bucket/logs/inner/a/b/{EVENTS}") == ("inner", "a/b")
+    assert roots.locate(f"s3://bucket/logs-too/{EVENTS}") == ("abs", "s3/bucket/logs-too")
+
+
 def test_links_lead_to_the_same_place(roots, tmp_path):
     """A logdir given by a symbolic link is the logdir of a writer that was given the real path."""
     (tmp_path / "real").mkdir()
@@ -58,15 +70,26 @@ def test_links_lead_to_the_same_place(roots, tmp_path):
 
 
 def test_logdirs_that_cannot_be_watched(tmp_path, monkeypatch):
-    """A file instead of a folder, and a bucket, are refused in one line; a folder that is not there yet is fine."""
+    """A file, and an address that is no bucket's or holds a secret, are refused in one line; what is not there yet is fine."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(
         LogdirError, match=f"file is a file, not a folder; give the folder that it is in: {tmp_path}"
     ):
         check_logdir("file")
-    with pytest.raises(LogdirError, match="s3://bucket/logs is an address"):
-        check_logdir("s3://bucket/logs")
+    for address, said in (
+        ("hdfs://host/logs", "write s3://bucket/path, gs://bucket/path, az://account/container/path"),
+        ("az://account", "an account alone is no place"),
+        (
+            "s3://bucket/logs?secret_access_key=hush",
+            "s3://bucket/logs: an address with secret_access_key in it",
+        ),
+        ("s3://ada:hush@bucket/logs", "bucket/logs: an address with a name and password in it"),
+    ):
+        with pytest.raises(LogdirError, match=said) as told:
+            check_logdir(address)
+        assert "hush" not in str(told.value)
+    assert check_logdir("s3://bucket/logs?region=eu-1&skip_signature=true").startswith("s3://bucket/logs?")
     assert check_logdir("later/logs") == str(tmp_path / "later" / "logs")
 
 

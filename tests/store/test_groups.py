@@ -52,7 +52,9 @@ def test_runs_recorded_together_are_as_if_recorded_alone(store, new_run, runs, p
     for run in runs:
         found = store.series(run)
         assert [(each.tag, each.count, each.last, each.min, each.max) for each in found] == expected
-        assert store.points(run, "logs", ".", "loss").value.tolist() == [1 / step for step in range(1, STEPS + 1)]
+        assert store.points(run, "logs", ".", "loss").value.tolist() == [
+            1 / step for step in range(1, STEPS + 1)
+        ]
 
 
 def test_what_is_wrong_with_one_run_holds_up_no_other(store, runs, pieces, monkeypatch):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import uuid
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,15 +13,6 @@ from runcast.store.protocol import RunQuery
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def users_address(bucket, prefix: str) -> str:
-    """What a user writes: Azure's account stands in the path."""
-    parts = urlsplit(bucket.address(prefix))
-    if parts.scheme != "az":
-        return parts.geturl()
-    query = "&".join(each for each in parts.query.split("&") if not each.startswith("account_name="))
-    return f"az://devstoreaccount1/{parts.netloc}{parts.path}?{query}"
 
 
 @pytest.fixture(params=["s3", "gcs", "azure"])
@@ -43,7 +33,7 @@ def test_logs_in_a_bucket(sync, bucket, tmp_path: Path, write) -> None:
     objects.put("exp/train/v.tsv", b"1\t2")
     objects.put("exp/checkpoint.pt", b"x" * 1000)
     objects.put("other/events.out.tfevents.1690000002.lab.2.0", first)
-    address = users_address(bucket, prefix)
+    address = bucket.users_address(prefix)
     assert sync.outcomes(address) == {"exp": ("new", 212), "other": ("new", 201)}
     assert sync.outcomes(address) == {"exp": ("unchanged", 0), "other": ("unchanged", 0)}
     objects.put("exp/train/" + first.name, write(first, 100, first=200))
@@ -66,7 +56,7 @@ def test_logs_in_a_bucket(sync, bucket, tmp_path: Path, write) -> None:
     jobs = 2 if address.startswith("s3") else 1
     code, _, err = sync(address, "--run-per-dir", "--jobs", jobs, "--exclude", "other")
     assert (code, err) == (0, "")
-    code, _, err = sync(users_address(bucket, "nothing-here"))
+    code, _, err = sync(bucket.users_address("nothing-here"))
     assert code == 1
     assert "in 0 objects; none holds a file" in err
 
@@ -81,7 +71,7 @@ def test_what_is_wrong_with_a_bucket(sync, s3, azure, tmp_path: Path, write, mon
     assert err.startswith("s3://nosuchbucket/x")
     assert err.count("\n") == 1
     assert "there is no such bucket" in err
-    wrong = f"{users_address(azure, 'x')}&account_key=d3Jvbmc="
+    wrong = f"{azure.users_address('x')}&account_key=d3Jvbmc="
     code, _, err = sync(wrong)
     assert code == 1
     assert "check the credentials" in err
@@ -111,7 +101,7 @@ def test_what_is_wrong_with_a_bucket(sync, s3, azure, tmp_path: Path, write, mon
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_KEY")
-    assert sync(users_address(azure, "x"))[0] == 1
+    assert sync(azure.users_address("x"))[0] == 1
     assert "get-access-token" in (tmp_path / "asked").read_text()
     for address in ("ftp://host/x", "az://account", "hdfs://x/y"):
         code, _, err = sync(address)

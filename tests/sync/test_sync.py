@@ -306,6 +306,33 @@ def test_a_process_that_is_killed_is_replaced(sync, tmp_path: Path, write) -> No
         assert [each.count for run in store.runs(RunQuery()) for each in store.series(run.id)] == [300] * 40
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_store_that_is_full(sync, tmp_path: Path, write, jobs: int) -> None:
+    """A full disk ends the sync with one line, not one for each run; with room again, the same command brings the rest, once."""
+    logs = tmp_path / "logs"
+    for number in range(60):
+        write(logs / f"run{number:02}" / "events.out.tfevents.1690000000.lab.1.0", 300)
+    sync.folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "none", str(sync.folder)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this user may mount nothing")
+    try:
+        full = subprocess.run(command(sync, logs, "--jobs", jobs), capture_output=True, text=True, timeout=60)
+        assert (full.returncode, full.stdout) == (1, "")
+        assert full.stderr.count("\n") == 1, full.stderr
+        assert "free space" in full.stderr
+        subprocess.run(["mount", "-o", "remount,size=64m", str(sync.folder)], check=True)
+        done = sync.json(logs)
+        assert (done["whole"], len(done["runs"])) == (True, 60)
+        with sync.store() as store:
+            for run in store.runs(RunQuery()):
+                (file,) = store.files(run.id)
+                assert store.read(run.id, file.path, 0, 1 << 30) == Path(file.source_path).read_bytes()
+                assert [each.count for each in store.series(run.id)] == [300]
+    finally:
+        subprocess.run(["umount", "--lazy", str(sync.folder)], check=True)
+
+
 def test_watching(sync, tmp_path: Path, write) -> None:
     """`--watch` waits for a folder, brings what grows in it and what is new, each once, and ends well when it is interrupted."""
     logs = tmp_path / "logs"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
-import shutil
 import tarfile
 import tempfile
 import time
@@ -31,6 +31,10 @@ _SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", 
 _UNPACKERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 
 PIECE = 1 << 20
+
+MOST_UNPACKED, MOST_TIMES = 256 << 20, 500
+"""Bytes that an archive may unpack to, and how many times its own size: what is beyond both is made to fill disks. Event files pack
+to a tenth, or a fiftieth."""
 
 _BROKEN = (
     zipfile.BadZipFile,
@@ -112,7 +116,19 @@ class _Archive:
     def _entries(self) -> dict[str, Entry]:
         raise NotImplementedError
 
+    def _check(self, unpacked: int) -> None:
+        """Raise `LogdirError` where that is more than any logs unpack to."""
+        if unpacked > max(MOST_UNPACKED, MOST_TIMES * self.path.stat().st_size):
+            raise LogdirError(
+                f"{self.path}: the archive would unpack to {MOST_TIMES} times its size and more, which logs do not; "
+                "unpack it yourself if you trust it, and name the folder"
+            )
+
     def _damaged(self, error: Exception) -> LogdirError:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return LogdirError(
+                f"{self.path}: there is no room in {tempfile.gettempdir()} to unpack it; set TMPDIR to a folder that has some"
+            )
         return LogdirError(
             f"{self.path}: the archive is damaged or cannot be opened: {error}; make or fetch it anew"
         )
@@ -146,6 +162,7 @@ class Zip(_Archive):
                 self._opened = zipfile.ZipFile(self.path)
             except _BROKEN as error:
                 raise self._damaged(error) from error
+            self._check(sum(info.file_size for info in self._opened.infolist()))
             self._members = {
                 path: info
                 for info in self._opened.infolist()
@@ -205,7 +222,9 @@ class Tar(_Archive):
         with ExitStack() as opened:
             plain = opened.enter_context(tempfile.TemporaryFile())
             with unpack(self.path, "rb") as packed:
-                shutil.copyfileobj(packed, plain, PIECE)
+                while piece := packed.read(PIECE):
+                    plain.write(piece)
+                    self._check(plain.tell())
             opened.pop_all()  # open as long as the archive is
         plain.seek(0)
         return plain

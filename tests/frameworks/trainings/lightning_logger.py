@@ -7,8 +7,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 
 class Line(lightning.LightningModule):
-    def __init__(self):
+    def __init__(self, rate):
         super().__init__()
+        self.save_hyperparameters()
         self.layer = torch.nn.Linear(4, 1)
 
     def training_step(self, batch, _):
@@ -17,7 +18,7 @@ class Line(lightning.LightningModule):
         return loss
 
     def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), 0.01)
+        return torch.optim.SGD(self.parameters(), self.hparams.rate)
 
 
 def train(midway):
@@ -37,4 +38,4 @@ def train(midway):
         enable_model_summary=False,
     )
     inputs = torch.randn(32, 4)
-    trainer.fit(Line(), DataLoader(TensorDataset(inputs, inputs.sum(1, keepdim=True)), batch_size=8))
+    trainer.fit(Line(0.01), DataLoader(TensorDataset(inputs, inputs.sum(1, keepdim=True)), batch_size=8))
