@@ -1,4 +1,4 @@
-"""How fast logs become runs: `python benchmarks/sync.py [--runs N] [--events N] [--rounds N] [--from s3] [--peers NAME=PYTHON …]`.
+"""How fast logs become runs: `python benchmarks/sync.py [--runs N] [--events N] [--rounds N] [--from s3 [--link MS,MBIT]] [--peers NAME=PYTHON …]`.
 
 200 runs of 5,000 scalars, as PyTorch's SummaryWriter leaves them, are brought into a fresh local store, by one process and by as many as fit; then
 again, when all of it is there. Times are of a process that has imported what it needs (what the command takes besides is shown), medians of rounds
@@ -6,7 +6,8 @@ that take turns. A peer is the Python of an environment with that importer; it g
 Peers need what they convert with: `trackio tbparse`; `aim tensorflow-cpu` (Aim reads event files with TensorFlow); `swanlab[dashboard] tensorboard`.
 
 With `--from s3` the same files are in a bucket (moto's, in a process of its own, as tests have it), and the same bytes are plainly downloaded from it
-in turns: with obstore, 16 objects at a time, into a folder.
+in turns, into a folder: with boto3's transfers, 10 objects at a time (what `aws s3 cp` does), and with obstore, 16 at a time. That server is nearer
+than any bucket, and shares the cores with who asks it; `--link 40,200` puts a round trip of 40 ms and 200 Mbit/s between (`link.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 import statistics
@@ -23,7 +25,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +71,31 @@ def fetch(each):
 
 with ThreadPoolExecutor(16) as threads:
     size = sum(threads.map(fetch, list(objects.listed(""))))
+print(json.dumps({"seconds": time.perf_counter() - began, "size": size}))
+"""
+
+DOWNLOAD_BOTO3 = """
+import json, sys, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+import boto3
+
+began = time.perf_counter()
+address = urlsplit(sys.argv[1])
+options = dict(parse_qsl(address.query))
+client = boto3.client("s3", endpoint_url=options["endpoint"], region_name=options["region"])
+folder = Path(sys.argv[2])
+pages = client.get_paginator("list_objects_v2").paginate(Bucket=address.netloc, Prefix=address.path[1:])
+
+def fetch(each):
+    path = folder / each["Key"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    client.download_file(address.netloc, each["Key"], str(path))
+    return path.stat().st_size
+
+with ThreadPoolExecutor(10) as threads:
+    size = sum(threads.map(fetch, [each for page in pages for each in page["Contents"]]))
 print(json.dumps({"seconds": time.perf_counter() - began, "size": size}))
 """
 
@@ -161,27 +188,57 @@ def from_bucket(address: str, size: int, folder: Path, number: int, seconds: dic
         what = f"runcast sync s3://…, {'one process' if jobs == 1 else 'as many as fit'}"
         seconds.setdefault(what, []).append(brought["seconds"])
         shutil.rmtree(store)
-    loaded = timed(sys.executable, DOWNLOAD, address, copy)
-    assert loaded["size"] == size, loaded
-    seconds.setdefault("plain download", []).append(loaded["seconds"])
-    shutil.rmtree(copy)
+    for what, program in (("download with obstore", DOWNLOAD), ("download with boto3", DOWNLOAD_BOTO3)):
+        loaded = timed(sys.executable, program, address, copy)
+        assert loaded["size"] == size, loaded
+        seconds.setdefault(what, []).append(loaded["seconds"])
+        shutil.rmtree(copy)
 
 
-def compare_with_download(logs: Path, rounds: int, folder: Path) -> None:
+@contextmanager
+def linked(address: str, link: str) -> Iterator[str]:
+    """Put a link (`MS,MBIT`) before the bucket; yield the address behind it."""
+    if not link:
+        yield address
+        return
+    to = re.search(r"127\.0\.0\.1:(\d+)", address)
+    assert to is not None
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    program = Path(__file__).with_name("link.py")
+    far = subprocess.Popen([sys.executable, program, str(port), to[1], *link.split(",")])
+    try:
+        for _ in range(100):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.1)
+        yield address.replace(to[0], f"127.0.0.1:{port}")
+    finally:
+        far.kill()
+        far.wait()
+
+
+def compare_with_download(logs: Path, rounds: int, folder: Path, link: str) -> None:
     """Print how long a sync from a bucket takes, and a plain download of the same bytes."""
     size = sum(path.stat().st_size for path in logs.rglob("*tfevents*"))
     seconds: dict[str, list[float]] = {}
-    with bucket(logs) as address:
+    with bucket(logs) as near, linked(near, link) as address:
         for number in range(rounds):
             from_bucket(address, size, folder, number, seconds)
-    plain = seconds["plain download"]
+    plain = {what.split()[-1]: found for what, found in seconds.items() if what.startswith("download")}
+    where = "a round trip of {} ms and {} Mbit/s away".format(*link.split(",")) if link else "on this machine"
     print(
-        f"{size / 1e6:.0f} MB from a bucket; seconds, median of {rounds} rounds, and times a plain download (median of the rounds' ratios)"
+        f"{size / 1e6:.0f} MB from a bucket {where}; seconds, median of {rounds} rounds; "
+        f"and how many times a download with {' or '.join(plain)}, medians of the rounds' ratios"
     )
     for what, found in seconds.items():
-        ratio = statistics.median(ours / theirs for ours, theirs in zip(found, plain, strict=True))
+        ratios = (
+            statistics.median(ours / theirs for ours, theirs in zip(found, times, strict=True))
+            for times in plain.values()
+        )
         print(
-            f"  {what:<44} {statistics.median(found):>8.2f}   ({min(found):.2f} to {max(found):.2f})   {ratio:.2f}"
+            f"  {what:<44} {statistics.median(found):>8.2f}   ({min(found):.2f} to {max(found):.2f})  ",
+            "  ".join(f"{ratio:.2f}" for ratio in ratios),
         )
     print(f"{platform.platform()}, {os.cpu_count()} CPUs, Python {platform.python_version()}")
 
@@ -194,6 +251,7 @@ def main() -> None:
         "--peers", nargs="*", default=[], metavar="NAME=PYTHON", help=f"of {', '.join(PEERS)}"
     )
     parser.add_argument("--from", dest="origin", choices=["folder", "s3"], default="folder")
+    parser.add_argument("--link", default="", metavar="MS,MBIT", help="between us and the bucket")
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--peer-runs", type=int, default=4, help="runs that a peer gets: it takes so long")
     options = parser.parse_args()
@@ -204,7 +262,7 @@ def main() -> None:
             shutil.rmtree(run)
         points = options.runs * options.events
         if options.origin == "s3":
-            compare_with_download(logs.folder, options.rounds, folder)
+            compare_with_download(logs.folder, options.rounds, folder, options.link)
             return
         few = folder / "few"
         for run in sorted(logs.folder.iterdir())[: options.peer_runs]:

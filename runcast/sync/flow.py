@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from runcast.events.framing import OVERHEAD, payload_length, why_pending
@@ -66,6 +66,11 @@ class Flow:
         """What the file is called outside."""
         return self._member.location.address(self._member.entry)
 
+    @property
+    def left(self) -> int:
+        """The bytes that the store lacks."""
+        return max(0, self._member.entry.size - self.cursor)
+
     def goes_on(self, stored: Callable[[int, int], bytes]) -> bool:
         """Whether the file is the one that the store has: `stored` reads bytes [start, stop) of that one. Raises `StoreError`."""
         size, entry = self.cursor, self._member.entry
@@ -81,16 +86,19 @@ class Flow:
             self._stop(unreadable(error))
             return True
 
+    def begin(self) -> None:
+        """Have the next bytes fetched, where that takes a while. Why they cannot be is for `next` to find out."""
+        with suppress(OSError):
+            self._opened()
+
     def next(self) -> Append | None:
         """Return what is to be appended; None if that is nothing (more)."""
         try:
-            if self._reader is None:
-                start = self.cursor + len(self._rest)
-                self._reader = self._open.enter_context(self._member.location.open(self._member.entry, start))
+            reader = self._opened()
             parts = [self._rest]
             room = self._chunk - len(self._rest)
             while room > 0 and not self._ended:
-                data = self._reader.read(room)
+                data = reader.read(room)
                 self._ended = not data
                 parts.append(data)
                 room -= len(data)
@@ -195,6 +203,14 @@ class Flow:
     def _begin_anew(self) -> None:
         self._open.close()
         self._reader, self._rest, self._ended = None, b"", False
+
+    def _opened(self) -> Reader:
+        """Return what reads on behind what is at hand. Raises `OSError`."""
+        if self._reader is None:
+            start = self.cursor + len(self._rest)
+            opened = self._member.location.open(self._member.entry, start, ahead=True)
+            self._reader = self._open.enter_context(opened)
+        return self._reader
 
     def _read(self, start: int, length: int) -> bytes:
         with self._member.location.open(self._member.entry, start) as file:

@@ -15,18 +15,19 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
-from runcast.store.local import LocalStore
+from runcast.sync.lanes import LANES, Lanes
 from runcast.sync.locations.archive import Tar, Zip
+from runcast.sync.locations.bucket import Bucket
 from runcast.sync.locations.folder import Folder
-from runcast.sync.transfer import Brought, bring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from multiprocessing.context import BaseContext
 
     from runcast.sync.plan import Planned
     from runcast.sync.stores import Destination
-    from runcast.sync.transfer import Terms
+    from runcast.sync.transfer import Brought, Terms
 
 __all__ = ["bring_all", "fitting_jobs", "grouped", "is_archived"]
 
@@ -41,6 +42,9 @@ TOLD = 0.1
 
 MOST_RUNS, MOST_BYTES = 16, 8 << 20
 """Runs, and their bytes, that share transactions."""
+
+GROUPS = 2 * LANES
+"""Groups of runs that a process takes at once, where it has lanes: the last of them have nothing that is fetched beside them."""
 
 MOST_CRASHES = 3
 """Times that processes may be killed before the rest is brought without them."""
@@ -61,7 +65,7 @@ def fitting_jobs(runs: Sequence[Planned], wanted: int | None = None) -> int:
 
 def is_archived(run: Planned) -> bool:
     """Say whether any file of a run is in an archive."""
-    return any(isinstance(member.location, (Zip, Tar)) for member in (*run.events, *run.whole))
+    return _is_in(run, Zip, Tar)
 
 
 def bring_all(
@@ -76,7 +80,7 @@ def bring_all(
         return
     left = {run.key: run for run in runs}
     for _ in range(MOST_CRASHES):
-        pool = _Pool(to, terms, jobs, _context(runs), moved)
+        pool = _Pool(to, terms, jobs, _context(runs), moved, _fitting_lanes(runs))
         try:
             for brought in pool.bring(list(left.values())):
                 del left[brought.key]
@@ -92,9 +96,8 @@ def bring_all(
 def _bring_here(
     runs: Sequence[Planned], to: Destination, terms: Terms, moved: Callable[[int, int], None]
 ) -> Iterator[Brought]:
-    with to.open() as store:
-        for several in grouped(runs):
-            yield from bring(several, store, terms, moved)
+    with Lanes(to, terms, moved, threading.Lock(), _fitting_lanes(runs)) as lanes:
+        yield from lanes.bring(grouped(runs))
 
 
 def grouped(runs: Sequence[Planned], most: int = MOST_RUNS) -> Iterator[list[Planned]]:
@@ -121,17 +124,22 @@ class _Pool:
         jobs: int,
         context: BaseContext,
         moved: Callable[[int, int], None],
+        lanes: int,
     ) -> None:
         self._told = context.SimpleQueue()
         self._moved = moved
         self._jobs = jobs
-        self._executor = ProcessPoolExecutor(jobs, context, _begin, (to, terms, self._told, context.Lock()))
+        self._lanes = lanes
+        begun_with = (to, terms, self._told, context.Lock(), lanes)
+        self._executor = ProcessPoolExecutor(jobs, context, _begin, begun_with)
         self._listener = threading.Thread(target=self._listen, name="progress", daemon=True)
         self._listener.start()
 
     def bring(self, runs: Sequence[Planned]) -> Iterator[Brought]:
         """Yield what became of each. Raises `BrokenProcessPool`."""
-        waiting = list(grouped(runs))[::-1]
+        groups = list(grouped(runs))
+        size = 1 if self._lanes == 1 else GROUPS
+        waiting = [groups[at : at + size] for at in range(0, len(groups), size)][::-1]
         at_work: set[Future[list[Brought]]] = set()
         while waiting or at_work:
             while waiting and len(at_work) < 2 * self._jobs:
@@ -151,10 +159,9 @@ class _Pool:
 
 
 class _Worker:
-    """What one process has: the store, and what it has not told yet."""
+    """What one process has: its lanes, and what it has not told yet."""
 
-    store: Any
-    terms: Terms
+    lanes: Lanes
     told: Any
     bytes = events = 0
     last = 0.0
@@ -175,17 +182,28 @@ class _Worker:
 _worker = _Worker()
 
 
-def _begin(to: Destination, terms: Terms, told: Any, turns: Any) -> None:
-    _worker.store, _worker.terms, _worker.told = to.open(), terms, told
-    if isinstance(_worker.store, LocalStore):
-        _worker.store.database.turns = turns
+def _begin(
+    to: Destination, terms: Terms, told: Any, turns: AbstractContextManager[object], lanes: int
+) -> None:
+    _worker.told = told
+    _worker.lanes = Lanes(to, terms, _worker.moved, turns, lanes)
 
 
-def _bring(several: list[Planned]) -> list[Brought]:
+def _bring(groups: list[list[Planned]]) -> list[Brought]:
     try:
-        return bring(several, _worker.store, _worker.terms, _worker.moved)
+        return list(_worker.lanes.bring(groups))
     finally:
         _worker.tell()
+
+
+def _fitting_lanes(runs: Sequence[Planned]) -> int:
+    """Return how many groups are brought at once in each process: several where their bytes take a while to come."""
+    return LANES if any(_is_in(run, Bucket) for run in runs) else 1
+
+
+def _is_in(run: Planned, *kinds: type) -> bool:
+    """Whether any file of a run is in such a place."""
+    return any(isinstance(member.location, kinds) for member in (*run.events, *run.whole))
 
 
 def _context(runs: Sequence[Planned]) -> BaseContext:

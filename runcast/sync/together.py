@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from runcast.run.record import RunRecord
     from runcast.store.protocol import Append, Facts, FileRecord, Store
 
-__all__ = ["Grow", "Make", "Note", "Work", "do_together"]
+__all__ = ["Grow", "Make", "Note", "Turn", "Work", "do_together"]
 
 GLOBAL = (ServerUnreachable, AccessDenied, StorageFull)
 """Errors that are about the store, not about one run."""
@@ -41,6 +41,10 @@ class Note(NamedTuple):
     facts: Facts
 
 
+class Turn(NamedTuple):
+    """Let the others go first: what is fetched for this run comes meanwhile."""
+
+
 Request: TypeAlias = "Make | Grow | Note"
 Work: TypeAlias = Generator[Any, Any, None]
 """Yields requests and is sent their answers, or has the `StoreError` thrown in that came of one."""
@@ -55,7 +59,7 @@ def do_together(works: Sequence[Work], store: Store) -> dict[int, StoreError]:
     answers: dict[int, Any] = dict.fromkeys(range(len(works)))
     try:
         while answers:
-            requests: dict[int, Request] = {}
+            requests: dict[int, Request | Turn] = {}
             for number, answer in answers.items():
                 try:
                     requests[number] = (
@@ -69,7 +73,7 @@ def do_together(works: Sequence[Work], store: Store) -> dict[int, StoreError]:
                     raise
                 except StoreError as error:
                     errors[number] = error
-            answers = {}
+            answers = {number: None for number, each in requests.items() if isinstance(each, Turn)}
             for kind in (Make, Grow, Note):
                 answers |= _answer(
                     {number: each for number, each in requests.items() if isinstance(each, kind)}, store

@@ -19,7 +19,7 @@ from runcast.recorder.trials import Trials
 from runcast.run.record import RunRecord
 from runcast.store.protocol import Facts, OffsetMismatch
 from runcast.sync.flow import CHUNK, Flow
-from runcast.sync.together import Grow, Make, Note, do_together
+from runcast.sync.together import Grow, Make, Note, Turn, do_together
 from runcast.sync.whole import put_whole
 
 if TYPE_CHECKING:
@@ -259,6 +259,8 @@ class _Bringing:
     def _append(self, flows: list[Flow]) -> Work:
         waiting = [flow for flow in flows if not flow.is_done]
         while waiting:
+            _begin(waiting[:MOST_FILES])
+            yield Turn()
             batch: list[tuple[Flow, Append]] = []
             room = BATCH
             for flow in waiting[:MOST_FILES]:
@@ -329,3 +331,13 @@ class _Bringing:
         """Whether the store has a file of which nothing was said: whoever brought it was killed before that."""
         known = self._known.get(path)
         return known is not None and not known.source_path
+
+
+def _begin(flows: Sequence[Flow]) -> None:
+    """Have the files of about one transaction fetched."""
+    room = BATCH
+    for flow in flows:
+        flow.begin()
+        room -= min(CHUNK, flow.left)
+        if room <= 0:
+            break

@@ -79,7 +79,7 @@ def _put(member: Member, store: Store, run: str) -> int:
         return store.put(run, member.path, Path(location.address(entry)))
     with tempfile.NamedTemporaryFile(prefix="runcast-", delete=False) as copy:
         try:
-            with location.open(entry) as file:
+            with location.open(entry, ahead=True) as file:
                 while piece := file.read(PIECE):
                     copy.write(piece)
             copy.close()  # Windows lets nobody else read it before

@@ -10,6 +10,7 @@ import pytest
 
 from runcast.objects import Objects
 from runcast.store.protocol import RunQuery
+from runcast.sync.locations.bucket import PIECE, PIECES_AHEAD, open_bucket
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +60,52 @@ def test_logs_in_a_bucket(sync, bucket, tmp_path: Path, write) -> None:
     code, _, err = sync(bucket.users_address("nothing-here"))
     assert code == 1
     assert "in 0 objects; none holds a file" in err
+
+
+def test_an_object_of_many_pieces(sync, s3, tmp_path: Path, write) -> None:
+    """What is fetched ahead comes in order, from wherever a sync was broken off; so does what many processes and runs fetch at once."""
+    prefix = uuid.uuid4().hex[:12]
+    objects = Objects(s3.address(prefix))
+    large = write(tmp_path / "events.out.tfevents.1690000000.lab.1.0", 400_000)
+    assert large.stat().st_size > 2 * PIECES_AHEAD * PIECE
+    objects.put(f"large/{large.name}", large.read_bytes()[: 5 * PIECE + 7])
+    small = write(tmp_path / "small", 20)
+    for number in range(40):
+        objects.put(f"run{number}/events.out.tfevents.1690000000.lab.{number + 2}.0", small)
+    address = s3.users_address(prefix)
+    code, _, err = sync(address)
+    assert (code, err.count("\n")) == (0, 1)
+    assert "the beginning of a record" in err
+    objects.put(f"large/{large.name}", large)
+    outcomes = sync.outcomes(address, "--jobs", 2)
+    assert outcomes.pop("large")[0] == "grown"
+    assert set(outcomes.values()) == {("unchanged", 0)}
+    with sync.store() as store:
+        runs = {run.name: run for run in store.runs(RunQuery(limit=100))}
+        assert len(runs) == 41
+        recorded = store.read(runs["large"].id, f"files/large/{large.name}", 0, 1 << 30)
+        assert recorded == large.read_bytes()
+        (series,) = store.series(runs["large"].id)
+        assert series.count == 400_000
+
+
+def test_an_object_that_vanishes_while_it_is_read(s3, tmp_path: Path) -> None:
+    """The bytes that came are had, then an error tells what is gone."""
+    prefix = uuid.uuid4().hex[:12]
+    objects = Objects(s3.address(prefix))
+    name, size = "events.out.tfevents.1.lab.1.0", (PIECES_AHEAD + 3) * PIECE
+    objects.put(name, b"x" * size)
+    location = open_bucket(s3.users_address(prefix))
+    (entry,) = location.look().entries
+    with location.open(entry, PIECE // 2, ahead=True) as reader:
+        first = reader.read(PIECE)
+        objects.delete([name])
+        with pytest.raises(OSError, match=r"there is no such object"):
+            while data := reader.read(PIECE):
+                first += data
+    assert PIECE <= len(first) < size - PIECE // 2
+    assert first.strip(b"x") == b""
+    location.close()
 
 
 def test_what_is_wrong_with_a_bucket(sync, s3, azure, tmp_path: Path, write, monkeypatch) -> None:

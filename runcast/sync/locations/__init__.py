@@ -74,8 +74,11 @@ class Location(Protocol):
     def find(self, path: str, *, beginning: bool = False) -> list[Entry]:
         """Return the file at `path`, or those whose paths begin so; none if there is none. Raises `OSError`."""
 
-    def open(self, entry: Entry, start: int = 0) -> Reader:
-        """Return what reads a file from there on. Raises `OSError`."""
+    def open(self, entry: Entry, start: int = 0, *, ahead: bool = False) -> Reader:
+        """Return what reads a file from there on. Raises `OSError`.
+
+        With `ahead`, all of it will be read: what is far away may be fetched before it is asked for.
+        """
 
     def address(self, entry: Entry) -> str:
         """Return what a file is called outside of the location."""

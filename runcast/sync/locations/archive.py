@@ -144,7 +144,7 @@ class Zip(_Archive):
     def __reduce__(self) -> Any:
         return Zip, (self.path,)
 
-    def open(self, entry: Entry, start: int = 0) -> Any:
+    def open(self, entry: Entry, start: int = 0, *, ahead: bool = False) -> Any:  # noqa: ARG002 - it is near
         """See `Location.open`."""
         archive = self._archive()
         with _told(self.path):
@@ -188,7 +188,7 @@ class Tar(_Archive):
     def __reduce__(self) -> Any:
         return Tar, (self.path,)
 
-    def open(self, entry: Entry, start: int = 0) -> Any:
+    def open(self, entry: Entry, start: int = 0, *, ahead: bool = False) -> Any:  # noqa: ARG002 - it is near
         """See `Location.open`."""
         plain = self._archive()
         return _Section(plain, self._members[entry.path], start)

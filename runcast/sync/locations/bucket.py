@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from runcast.errors import LogdirError, RuncastError, StoreError
@@ -12,6 +15,7 @@ from runcast.sync.locations import Entry, Listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from concurrent.futures import Future
 
     from runcast.objects import Objects
 
@@ -20,8 +24,14 @@ __all__ = ["Bucket", "open_bucket"]
 OTHERS_KEPT = 100
 """Names of other objects that are remembered, for the user to see."""
 
-PIECE = 4 << 20
+PIECE = 2 << 20
 """Bytes that one request reads, at most."""
+
+PIECES_AHEAD = 4
+"""Pieces of one object that are fetched before they are asked for."""
+
+AT_ONCE = 16
+"""Requests of one process that are on their way at the same time."""
 
 
 def open_bucket(address: str) -> Bucket:
@@ -32,13 +42,14 @@ def open_bucket(address: str) -> Bucket:
 
 @dataclass
 class Bucket:
-    """The objects below an address, which may have options (`?endpoint=http://…&region=…`; see `Objects`)."""
+    """The objects below an address, which may have options (`?endpoint=http://…&region=…`; see `Objects`). Thread-safe."""
 
     given: str
     _objects: Objects | None = field(default=None, repr=False)
+    _threads: ThreadPoolExecutor | None = field(default=None, repr=False)
 
     def __reduce__(self) -> Any:
-        return Bucket, (self.given,)
+        return _shared, (self.given,)
 
     @property
     def label(self) -> str:
@@ -83,16 +94,23 @@ class Bucket:
         except LogdirError as error:
             raise OSError(str(error)) from error
 
-    def open(self, entry: Entry, start: int = 0) -> _Object:
+    def open(self, entry: Entry, start: int = 0, *, ahead: bool = False) -> _Object | _FetchedAhead:
         """See `Location.open`."""
-        return _Object(self._opened(), entry, start)
+        if not ahead:
+            return _Object(self._opened(), entry, start)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(AT_ONCE, "bucket")
+        return _FetchedAhead(self._opened(), entry, start, self._threads)
 
     def address(self, entry: Entry) -> str:
         """Return the object's address."""
         return f"{self.label}/{entry.path}"
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """See `Location.close`."""
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _opened(self) -> Objects:
         if self._objects is None:
@@ -107,6 +125,12 @@ class Bucket:
             raise LogdirError(str(error)) from error
 
 
+@lru_cache(maxsize=16)
+def _shared(given: str) -> Bucket:
+    """Return the bucket that all runs have which this process is sent: their requests share connections."""
+    return Bucket(given)
+
+
 class _Object:
     """An object from an offset on. A request that fails in passing is repeated by `Objects`."""
 
@@ -117,10 +141,7 @@ class _Object:
 
     def read(self, size: int) -> bytes:
         stop = min(self._at + min(size, PIECE), self._entry.size)
-        try:
-            data = self._objects.read(self._entry.path, self._at, stop)
-        except StoreError as error:
-            raise OSError(str(error)) from error
+        data = _fetch(self._objects, self._entry.path, self._at, stop)
         self._at += len(data)
         return data
 
@@ -128,3 +149,44 @@ class _Object:
         return self
 
     def __exit__(self, *_: object) -> None: ...
+
+
+class _FetchedAhead:
+    """The same, all of which will be read: its next pieces are on their way from the start."""
+
+    def __init__(self, objects: Objects, entry: Entry, start: int, threads: ThreadPoolExecutor) -> None:
+        self._threads = threads
+        self._starts = iter(range(start, entry.size, PIECE))
+        self._ask = partial(_fetch, objects, entry.path)
+        self._size = entry.size
+        self._asked: deque[Future[bytes]] = deque()
+        self._rest = b""
+        for _ in range(PIECES_AHEAD):
+            self._fetch_more()
+
+    def read(self, size: int) -> bytes:
+        if not self._rest and self._asked:
+            self._rest = self._asked.popleft().result()
+            self._fetch_more()
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+    def __enter__(self) -> _FetchedAhead:  # noqa: PYI034 - Self is Python 3.11's
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in self._asked:
+            each.cancel()
+        self._asked.clear()
+
+    def _fetch_more(self) -> None:
+        if (start := next(self._starts, None)) is not None:
+            stop = min(start + PIECE, self._size)
+            self._asked.append(self._threads.submit(self._ask, start, stop))
+
+
+def _fetch(objects: Objects, name: str, start: int, stop: int) -> bytes:
+    try:
+        return objects.read(name, start, stop)
+    except StoreError as error:
+        raise OSError(str(error)) from error

@@ -76,7 +76,7 @@ class Folder:
         found = [_entry(place.parent / name, below + name) for name in names if name.startswith(place.name)]
         return [entry for entry in found if entry is not None]
 
-    def open(self, entry: Entry, start: int = 0) -> IO[bytes]:
+    def open(self, entry: Entry, start: int = 0, *, ahead: bool = False) -> IO[bytes]:  # noqa: ARG002 - it is near
         """See `Location.open`."""
         file = (self.base / entry.path).open("rb")
         file.seek(start)
