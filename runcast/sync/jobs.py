@@ -197,8 +197,11 @@ def _bring(groups: list[list[Planned]]) -> list[Brought]:
 
 
 def _fitting_lanes(runs: Sequence[Planned]) -> int:
-    """Return how many groups are brought at once in each process: several where their bytes take a while to come."""
-    return LANES if any(_is_in(run, Bucket) for run in runs) else 1
+    """Return how many groups are brought at once in each process: several where their bytes take a while to come.
+
+    An archive can be read by one thread at a time.
+    """
+    return LANES if any(_is_in(run, Bucket) for run in runs) and not any(map(is_archived, runs)) else 1
 
 
 def _is_in(run: Planned, *kinds: type) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import tarfile
 import uuid
 from functools import partial
 from typing import TYPE_CHECKING
@@ -88,6 +90,35 @@ def test_an_object_of_many_pieces(sync, s3, tmp_path: Path, write) -> None:
         assert recorded == large.read_bytes()
         (series,) = store.series(runs["large"].id)
         assert series.count == 400_000
+
+
+def test_an_archive_beside_a_bucket(sync, s3, tmp_path: Path, write) -> None:
+    """Both are brought by one command, every byte of the archive as it is: it is read by one thread, whatever a bucket allows."""
+    prefix = uuid.uuid4().hex[:12]
+    Objects(s3.address(prefix)).put("far/events.out.tfevents.1690000000.lab.1.0", write(tmp_path / "far", 20))
+    expected = {}
+    with tarfile.open(tmp_path / "old.tar", "w") as archive:
+        for number in range(60):
+            name = f"run{number}/events.out.tfevents.1690000000.lab.{number + 2}.0"
+            path = write(tmp_path / f"near{number}", 8000, tag=f"tag{number}")
+            archive.add(path, name)
+            expected[f"run{number}"] = path.read_bytes()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads that shared the archive would get into each other's way
+    try:
+        code, _, err = sync(s3.users_address(prefix), tmp_path / "old.tar")
+    finally:
+        sys.setswitchinterval(interval)
+    assert (code, err) == (0, "")
+    with sync.store() as store:
+        runs = list(store.runs(RunQuery(limit=100)))
+        assert len(runs) == 61
+        found = {
+            run.name: store.read(run.id, file.path, 0, 1 << 30)
+            for run in runs
+            for file in store.files(run.id)
+        }
+    assert {name: found[name] for name in expected} == expected
 
 
 def test_an_object_that_vanishes_while_it_is_read(s3, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Bucket:
 
     given: str
     _objects: Objects | None = field(default=None, repr=False)
-    _threads: ThreadPoolExecutor | None = field(default=None, repr=False)
+    _threads: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, AT_ONCE), repr=False)
 
     def __reduce__(self) -> Any:
         return _shared, (self.given,)
@@ -98,8 +98,6 @@ class Bucket:
         """See `Location.open`."""
         if not ahead:
             return _Object(self._opened(), entry, start)
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(AT_ONCE, "bucket")
         return _FetchedAhead(self._opened(), entry, start, self._threads)
 
     def address(self, entry: Entry) -> str:
@@ -108,9 +106,8 @@ class Bucket:
 
     def close(self) -> None:
         """See `Location.close`."""
-        threads, self._threads = self._threads, None
-        if threads is not None:
-            threads.shutdown(wait=False, cancel_futures=True)
+        threads, self._threads = self._threads, ThreadPoolExecutor(AT_ONCE)
+        threads.shutdown(wait=False, cancel_futures=True)
 
     def _opened(self) -> Objects:
         if self._objects is None:
