@@ -98,9 +98,9 @@ def test_an_archive_beside_a_bucket(sync, s3, tmp_path: Path, write) -> None:
     Objects(s3.address(prefix)).put("far/events.out.tfevents.1690000000.lab.1.0", write(tmp_path / "far", 20))
     expected = {}
     with tarfile.open(tmp_path / "old.tar", "w") as archive:
-        for number in range(60):
+        for number in range(300):
             name = f"run{number}/events.out.tfevents.1690000000.lab.{number + 2}.0"
-            path = write(tmp_path / f"near{number}", 8000, tag=f"tag{number}")
+            path = write(tmp_path / f"near{number}", 100, tag=f"tag{number}")
             archive.add(path, name)
             expected[f"run{number}"] = path.read_bytes()
     interval = sys.getswitchinterval()
@@ -111,8 +111,8 @@ def test_an_archive_beside_a_bucket(sync, s3, tmp_path: Path, write) -> None:
         sys.setswitchinterval(interval)
     assert (code, err) == (0, "")
     with sync.store() as store:
-        runs = list(store.runs(RunQuery(limit=100)))
-        assert len(runs) == 61
+        runs = list(store.runs(RunQuery(limit=1000)))
+        assert len(runs) == 301
         found = {
             run.name: store.read(run.id, file.path, 0, 1 << 30)
             for run in runs
